@@ -1,0 +1,41 @@
+# Everything sets itself up: `make demo` or `make test` on a fresh machine with Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+# One that is already set wins.
+export DAGSTER_HOME ?= $(CURDIR)/data/dagster
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup demo test lint format ui clean
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+setup: .venv/installed ## Make .venv with the exact versions of constraints.txt
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	# torch alone and first: pinned exactly it comes as the CPU build, and nothing after it pulls another.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup ## Train, evaluate and compare the runs of experiments/demo.yaml
+	$(BIN)/bert-assets run --experiment experiments/demo.yaml
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: setup ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ui: setup ## Dagster's webserver and daemon on http://127.0.0.1:3000
+	$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1 --port $(or $(PORT),3000)
+
+clean: ## Remove what `make` made, except results (data/store)
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,73 @@
+"""The asset graph for a set of experiments and a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from bert_assets.assets.dataset_snapshot import build_dataset_snapshot
+from bert_assets.assets.eval_metrics import build_eval_metrics
+from bert_assets.assets.fine_tuned_model import build_fine_tuned_model
+from bert_assets.assets.inference import build_inference
+from bert_assets.assets.io_managers import (
+    LeaderboardIOManager,
+    MetricsIOManager,
+    ModelIOManager,
+    PredictionsIOManager,
+    SnapshotIOManager,
+)
+from bert_assets.assets.leaderboard import build_leaderboard
+from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.predictions import build_predictions
+from bert_assets.config.experiments import Experiments
+
+if TYPE_CHECKING:
+    from bert_assets.stages.train import Progress
+
+# The step processes of one Dagster run are forked from a server that has the heavy imports behind it.
+EXECUTOR = dg.multiprocess_executor.configured(
+    {"start_method": {"forkserver": {"preload_modules": ["bert_assets.assets.preload"]}}}
+)
+
+
+def build_definitions(
+    experiments: Experiments,
+    store: Path,
+    on_progress: Callable[[str, Progress], object] = lambda run, progress: None,
+) -> dg.Definitions:
+    """Assets, jobs and IO managers; reads nothing but what it is given, imports nothing heavy.
+
+    `on_progress` is called in the training process with the run's name and each logged step.
+    """
+    partitions = Partitions.of(experiments)
+    root = str(store)
+    assets = [
+        build_dataset_snapshot(experiments, partitions),
+        build_fine_tuned_model(experiments, partitions, on_progress),
+        build_predictions(partitions),
+        build_eval_metrics(partitions),
+        build_leaderboard(experiments, partitions),
+        build_inference(experiments, partitions),
+    ]
+    return dg.Definitions(
+        assets=assets,
+        jobs=[
+            dg.define_asset_job(
+                "train_and_evaluate",
+                selection=dg.AssetSelection.assets("fine_tuned_model", "predictions", "eval_metrics"),
+                description="Train one run, predict its validation and test rows, and compute its metrics.",
+            )
+        ],
+        resources={
+            "snapshots": SnapshotIOManager(root=root),
+            "models": ModelIOManager(root=root),
+            "predictions": PredictionsIOManager(root=root, kind="predictions"),
+            "inference": PredictionsIOManager(root=root, kind="inference"),
+            "metrics": MetricsIOManager(root=root),
+            "leaderboards": LeaderboardIOManager(root=root),
+        },
+        executor=EXECUTOR,
+    )

@@ -1,0 +1,109 @@
+"""fine_tuned_model[run]: a Hugging Face model trained from the dataset's snapshot, resuming where it was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.io_managers import ModelIOManager, SnapshotIOManager
+from bert_assets.assets.metadata import model_metadata, progress_metadata
+from bert_assets.assets.partitions import Partitions
+from bert_assets.config.experiments import Experiments
+from bert_assets.stages.engine import ENGINE_VERSION
+
+if TYPE_CHECKING:
+    from bert_assets.stages.train import Progress
+
+# A killed step starts again in a fresh process and goes on from its newest checkpoint.
+TRAINING_RETRIES = dg.RetryPolicy(
+    max_retries=5, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+
+
+class TrainingConfig(dg.Config):
+    """What one materialization of a model may ask for."""
+
+    force: bool = Field(default=False, description="Train although a model of the same recipe is published.")
+    override_checks: list[str] = Field(
+        default=[], description="Names of failed data checks to train in spite of, such as 'leakage'."
+    )
+
+
+def build_fine_tuned_model(
+    experiments: Experiments, partitions: Partitions, on_progress: Callable[[str, Progress], object]
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.runs,
+        ins={"dataset_snapshot": dg.AssetIn(partition_mapping=partitions.dataset_to_runs)},
+        io_manager_key="models",
+        group_name="training",
+        kinds={"pytorch", "huggingface"},
+        pool="training",
+        retry_policy=TRAINING_RETRIES,
+        code_version=ENGINE_VERSION,
+    )
+    def fine_tuned_model(
+        context: dg.AssetExecutionContext,
+        config: TrainingConfig,
+        dataset_snapshot,
+        snapshots: dg.ResourceParam[SnapshotIOManager],
+        models: dg.ResourceParam[ModelIOManager],
+    ) -> dg.MaterializeResult:
+        """A fine-tuned classifier or regressor: published weights, tokenizer, model card and manifest.
+
+        Materializing the same recipe again verifies and returns what is there.
+        """
+        from bert_assets.stages.fine_tune import fine_tune, plan_training
+        from bert_assets.stages.frozen import FrozenRun, freeze, thaw
+        from bert_assets.stages.gate import require_passed
+        from bert_assets.stages.publish import PublishedModel
+
+        name = context.partition_key
+        with clear_failures():
+            frozen = thaw(models.store, context.run_id, name)
+            if frozen is None:
+                run = experiments.runs[name]
+                dataset = experiments.datasets[run.dataset]
+                frozen = FrozenRun(run=run, dataset=dataset, snapshot=dataset_snapshot.content_hash)
+                freeze(models.store, context.run_id, frozen)
+            if frozen.snapshot != dataset_snapshot.content_hash:
+                dataset_snapshot = snapshots.load(frozen.snapshot)
+            require_passed(models.store, frozen.dataset, frozen.snapshot, overridden=config.override_checks)
+            plan = plan_training(models.store, frozen.run, dataset_snapshot, experiments.root)
+            context.log.info(f"model id {plan.recipe.model_id}")
+
+            def observe(progress: Progress) -> None:
+                on_progress(name, progress)
+                if progress.event != "train":
+                    context.log_event(
+                        dg.AssetObservation(
+                            asset_key=context.asset_key, partition=name, metadata=progress_metadata(progress)
+                        )
+                    )
+
+            trained = fine_tune(
+                models.store,
+                plan,
+                force=config.force,
+                preferred=models.preferred_weights(name, plan.recipe.model_id),
+                lineage={
+                    "dagster_run": context.run_id,
+                    "overridden_checks": config.override_checks,
+                },
+                report=observe,
+                on_wait=lambda holder: context.log.info(f"waiting for {holder}, which trains the same recipe"),
+            )
+        reused = isinstance(trained, PublishedModel)
+        if reused:
+            context.log.info("this recipe is already trained and verifies: nothing to do")
+        return dg.MaterializeResult(
+            value=ModelOutput(model=trained, config_hash=config_hash(frozen.run, frozen.dataset)),
+            data_version=dg.DataVersion(trained.weights_sha256),
+            metadata=model_metadata(trained, reused=reused),
+        )
+
+    return fine_tuned_model

@@ -1,0 +1,67 @@
+"""inference[run]: labels and confidences for texts that a user hands in; in no job, run on demand."""
+
+from __future__ import annotations
+
+import dagster as dg
+from pydantic import Field
+
+from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.io_managers import ModelIOManager
+from bert_assets.assets.metadata import table_preview
+from bert_assets.assets.partitions import Partitions
+from bert_assets.config.experiments import Experiments
+
+
+class InferenceConfig(dg.Config):
+    """The texts to label: given here, or in a file; with neither, the dataset's `examples`."""
+
+    texts: list[str] = Field(default=[], description="Texts to label.")
+    text_pairs: list[str] = Field(default=[], description="Second texts, as many, where the model takes pairs.")
+    file: str = Field(
+        default="", description="A csv, tsv, jsonl or parquet file with the dataset's text columns."
+    )
+
+
+def build_inference(experiments: Experiments, partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.runs,
+        io_manager_key="inference",
+        group_name="inference",
+        kinds={"pytorch", "parquet"},
+        pool="inference",
+    )
+    def inference(
+        context: dg.AssetExecutionContext,
+        config: InferenceConfig,
+        fine_tuned_model,
+        models: dg.ResourceParam[ModelIOManager],
+    ) -> dg.MaterializeResult:
+        """Label, label id, confidence and probabilities for each text, as Parquet."""
+        from bert_assets.stages.predictions import predict_texts, publish_predictions
+        from bert_assets.stages.texts import examples_of, read_texts
+
+        dataset = experiments.datasets[experiments.runs[context.partition_key].dataset]
+        with clear_failures():
+            if config.file:
+                texts, pairs = read_texts(config.file, dataset)
+            elif config.texts:
+                texts, pairs = config.texts, config.text_pairs or None
+            else:
+                texts, pairs = examples_of(dataset)
+            table = predict_texts(fine_tuned_model, texts, pairs)
+            published = publish_predictions(
+                models.store, "inference", table, published=fine_tuned_model, snapshot=None
+            )
+        return dg.MaterializeResult(
+            value=published,
+            data_version=dg.DataVersion(published.content_hash),
+            metadata={
+                "content_hash": published.content_hash,
+                "model_id": fine_tuned_model.model_id,
+                "weights_sha256": fine_tuned_model.weights_sha256,
+                "dagster/row_count": table.num_rows,
+                "preview": table_preview(table.slice(0, 20).to_pylist()),
+            },
+        )
+
+    return inference

@@ -1,0 +1,218 @@
+"""IO managers: all reading and writing of the store that the assets do.
+
+A downstream asset reads what its own Dagster run materialized, or else what the partition's latest materialization
+event names; only where Dagster knows of none (another instance, a temporary one) the store's pointer decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from bert_assets.assets.failures import clear_failures
+from bert_assets.errors import UserError
+from bert_assets.store.store import Store
+
+if TYPE_CHECKING:
+    from bert_assets.stages.evaluation import Metrics
+    from bert_assets.stages.predictions import Predictions
+    from bert_assets.stages.publish import PublishedModel, StagedModel
+    from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot
+
+
+class StoreIOManager(dg.ConfigurableIOManager):
+    """What the store's IO managers share: where the store is, and which materialization an input means."""
+
+    root: str
+
+    @property
+    def store(self) -> Store:
+        return Store(Path(self.root))
+
+    def identity(self, context: dg.InputContext, partition: str) -> dict[str, Any] | None:
+        """Metadata of the materialization that the input means; None where Dagster knows of none."""
+        found = materializations(context.instance, context.asset_key, [partition], _run_id(context))
+        return found.get(partition)
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        raise NotImplementedError
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        raise NotImplementedError
+
+
+class SnapshotIOManager(StoreIOManager):
+    """Publishes snapshots and moves the dataset's pointer; loads them verified."""
+
+    def handle_output(self, context: dg.OutputContext, obj: BuiltSnapshot) -> None:
+        from bert_assets.stages.snapshot import publish_snapshot
+
+        with clear_failures():
+            snapshot = publish_snapshot(self.store, context.partition_key, obj)
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(snapshot.folder))})
+
+    def load_input(self, context: dg.InputContext) -> Snapshot:
+        return self.current(context.asset_partition_key, self.identity(context, context.asset_partition_key))
+
+    def current(self, dataset: str, identity: dict[str, Any] | None) -> Snapshot:
+        """The dataset's snapshot by its materialization, or by the pointer."""
+        with clear_failures():
+            found = identity or self.store.read_pointer(f"datasets/{dataset}/current.json")
+            if found is None:
+                raise UserError(
+                    f"the dataset {dataset} has no snapshot yet: materialize dataset_snapshot for the partition "
+                    f"{dataset} first (bert-assets run does it by itself)"
+                )
+            return self.load(str(found["content_hash"]))
+
+    def load(self, content_hash: str) -> Snapshot:
+        from bert_assets.stages.snapshot import load_snapshot
+
+        with clear_failures():
+            return load_snapshot(self.store, content_hash)
+
+
+class ModelIOManager(StoreIOManager):
+    """Publishes models, moves the run's pointer, and says where training resumes: in the store's work folder."""
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedModel | PublishedModel) -> None:
+        from bert_assets.stages.publish import StagedModel, publish_model
+
+        with clear_failures():
+            published = publish_model(self.store, obj) if isinstance(obj, StagedModel) else obj
+            self.store.write_pointer(
+                f"runs/{context.partition_key}.json",
+                {
+                    "run": context.partition_key,
+                    "model_id": published.model_id,
+                    "weights_sha256": published.weights_sha256,
+                    "snapshot": published.manifest["recipe"]["snapshot"],
+                },
+            )
+        context.add_output_metadata(
+            {
+                "path": dg.MetadataValue.path(str(published.model_folder)),
+                "parameters": published.manifest["parameters"],
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> PublishedModel:
+        from bert_assets.stages.publish import load_published
+
+        run = context.asset_partition_key
+        with clear_failures():
+            found = self.identity(context, run) or self.store.read_pointer(f"runs/{run}.json")
+            if found is None:
+                raise UserError(f"the run {run} has no model yet: materialize fine_tuned_model for it first")
+            return load_published(self.store, str(found["model_id"]), str(found["weights_sha256"]))
+
+    def preferred_weights(self, run: str, model_id: str) -> str | None:
+        """The weights that the run's pointer names, where several are published for its recipe."""
+        pointer = self.store.read_pointer(f"runs/{run}.json")
+        return pointer["weights_sha256"] if pointer and pointer["model_id"] == model_id else None
+
+
+class PredictionsIOManager(StoreIOManager):
+    """Publishes prediction tables below `kind`, and points the run at them."""
+
+    kind: str = "predictions"
+
+    def handle_output(self, context: dg.OutputContext, obj: Predictions) -> None:
+        with clear_failures():
+            point_run(self.store, context.partition_key, self.kind, obj.content_hash, obj.manifest)
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.folder))})
+
+    def load_input(self, context: dg.InputContext) -> Predictions:
+        from bert_assets.stages.predictions import load_predictions
+
+        run = context.asset_partition_key
+        with clear_failures():
+            found = self.identity(context, run) or self.store.read_pointer(run_pointer(self.kind, run))
+            if found is None:
+                raise UserError(f"the run {run} has no {self.kind} yet: materialize {self.kind} for it first")
+            return load_predictions(self.store, self.kind, str(found["content_hash"]))
+
+
+class MetricsIOManager(StoreIOManager):
+    """Points the run at its metrics; loads those of one run, or of all runs that have any."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Metrics) -> None:
+        with clear_failures():
+            point_run(self.store, context.partition_key, "metrics", obj.content_hash, obj.manifest)
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.folder))})
+
+    def load_input(self, context: dg.InputContext) -> dict[str, Metrics]:
+        from bert_assets.stages.evaluation import load_metrics
+
+        runs = list(context.asset_partition_keys)
+        found = materializations(context.instance, context.asset_key, runs, _run_id(context))
+        loaded = {}
+        with clear_failures():
+            for run in runs:
+                identity = found.get(run) or self.store.read_pointer(run_pointer("metrics", run))
+                if identity is not None:
+                    loaded[run] = load_metrics(self.store, str(identity["content_hash"]))
+        return loaded
+
+
+class LeaderboardIOManager(StoreIOManager):
+    """The leaderboard is published by its stage; what is left here is the pointer."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        with clear_failures():
+            self.store.write_pointer("leaderboards/current.json", {"content_hash": obj.content_hash})
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.folder))})
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        raise NotImplementedError("nothing in the graph reads the leaderboard")
+
+
+def run_pointer(kind: str, run: str) -> str:
+    """Where the store points a run at its predictions, metrics or inference; its model is at `runs/<run>.json`."""
+    return f"runs/{kind}/{run}.json"
+
+
+def point_run(store: Store, run: str, kind: str, content_hash: str, manifest: dict[str, Any]) -> None:
+    document = {
+        "run": run,
+        "content_hash": content_hash,
+        "model_id": manifest["model_id"],
+        "weights_sha256": manifest["weights_sha256"],
+    }
+    store.write_pointer(run_pointer(kind, run), document)
+
+
+def materializations(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Iterable[str], run_id: str | None
+) -> dict[str, dict[str, Any]]:
+    """Per partition, the metadata of what the Dagster run materialized, or else of the latest materialization."""
+    wanted = set(partitions)
+    found: dict[str, dict[str, Any]] = {}
+    latest = instance.get_latest_storage_id_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, wanted
+    )
+    if latest:
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key, storage_ids=list(latest.values())), limit=len(latest)
+        ).records
+        for record in records:
+            _note(found, record.asset_materialization)
+    if run_id is not None and len(wanted) == 1:
+        own = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+        for record in own:
+            event = record.event_log_entry.asset_materialization
+            if event is not None and event.asset_key == key and event.partition in wanted:
+                _note(found, event)
+    return found
+
+
+def _note(found: dict[str, dict[str, Any]], event: dg.AssetMaterialization | None) -> None:
+    if event is not None and event.partition is not None:
+        found[event.partition] = {name: value.value for name, value in event.metadata.items()}
+
+
+def _run_id(context: dg.InputContext) -> str | None:
+    return context.step_context.run_id

@@ -1,0 +1,46 @@
+"""predictions[run]: one row per validation and test example of the snapshot that the model was trained from."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.io_managers import SnapshotIOManager
+from bert_assets.assets.partitions import Partitions
+
+
+def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.runs,
+        io_manager_key="predictions",
+        group_name="evaluation",
+        kinds={"pytorch", "parquet"},
+        pool="inference",
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        fine_tuned_model,
+        snapshots: dg.ResourceParam[SnapshotIOManager],
+    ) -> dg.MaterializeResult:
+        """Row id, label, prediction and probabilities of every validation and test row, as Parquet."""
+        from bert_assets.stages.predictions import predict_snapshot, publish_predictions
+
+        snapshot = snapshots.load(fine_tuned_model.manifest["recipe"]["snapshot"])
+        with clear_failures():
+            table = predict_snapshot(snapshots.store, fine_tuned_model, snapshot)
+            published = publish_predictions(
+                snapshots.store, "predictions", table, published=fine_tuned_model, snapshot=snapshot.content_hash
+            )
+        return dg.MaterializeResult(
+            value=published,
+            data_version=dg.DataVersion(published.content_hash),
+            metadata={
+                "content_hash": published.content_hash,
+                "model_id": fine_tuned_model.model_id,
+                "weights_sha256": fine_tuned_model.weights_sha256,
+                "snapshot": snapshot.content_hash,
+                "dagster/row_count": table.num_rows,
+            },
+        )
+
+    return predictions

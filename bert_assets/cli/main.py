@@ -1,0 +1,61 @@
+"""The `bert-assets` command: errors become one message and an exit code here, and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from bert_assets import __version__
+from bert_assets.errors import BertAssetsError
+
+# Command to module; a command's imports are paid only by those who call it.
+COMMANDS = {
+    "run": ("bert_assets.cli.run", "Train, evaluate and compare runs."),
+    "runs": ("bert_assets.cli.runs", "Show every run and how it stands."),
+    "evaluate": ("bert_assets.cli.evaluate", "Predict and measure again, without training."),
+    "predict": ("bert_assets.cli.predict", "Label texts with a trained run."),
+}
+
+
+class LazyGroup(click.Group):
+    """Lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(COMMANDS[cmd_name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bert-assets")
+def cli() -> None:
+    """Reproducible BERT fine-tuning: YAML and labelled texts become compared, verified models.
+
+    Exit codes: 0 done, 1 the work failed, 2 bad usage or bad input.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. User errors print one message and no traceback."""
+    try:
+        cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BertAssetsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(1)

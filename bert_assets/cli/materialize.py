@@ -1,0 +1,138 @@
+"""Dagster runs in this process, one after the other, so that imports and tokenized data are paid for once."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from bert_assets.assets.build import build_definitions
+from bert_assets.config.experiments import Experiments
+from bert_assets.errors import BertAssetsError
+
+if TYPE_CHECKING:
+    from bert_assets.stages.train import Progress as TrainingProgress
+
+QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one Dagster run ended; `exit_code` is 2 when the input was bad."""
+
+    what: str
+    succeeded: bool
+    reason: str = ""
+    exit_code: int = 0
+
+
+class Materializer:
+    """Materializes assets of the experiments in this process and shows progress."""
+
+    def __init__(self, experiments: Experiments, store: Path, console: Console) -> None:
+        self.console = console
+        self.definitions = build_definitions(experiments, store, on_progress=self._show)
+        self.instance = dagster_instance(experiments.root)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.bar = self.progress.add_task("", total=None, note="")
+
+    def __enter__(self) -> Materializer:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def materialize(
+        self, assets: list[str], partition: str | None, config: dict[str, dict[str, Any]] | None = None
+    ) -> Outcome:
+        """One Dagster run over the assets and one partition; a failure is an Outcome, an interrupt is raised."""
+        what = f"{assets[0]}[{partition}]" if partition else assets[0]
+        self.progress.reset(self.bar, total=None, description=what, note="")
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", dg.BetaWarning)
+                result = job.execute_in_process(
+                    instance=self.instance,
+                    asset_selection=[dg.AssetKey(name) for name in assets],
+                    partition_key=partition,
+                    run_config={
+                        "ops": {name: {"config": values} for name, values in (config or {}).items()},
+                        "loggers": QUIET,
+                    },
+                    raise_on_error=False,
+                )
+        except dg.DagsterExecutionInterruptedError as stopped:
+            raise BertAssetsError(str(stopped) or f"{what} was stopped; repeat the command to go on") from None
+        if result.success:
+            self.console.print(f"[green]✓[/green] {what}", highlight=False)
+            return Outcome(what=what, succeeded=True)
+        self.console.print(f"[red]✗[/red] {what}", highlight=False)
+        reason, exit_code = failure_of(result)
+        return Outcome(what=what, succeeded=False, reason=reason, exit_code=exit_code)
+
+    def _show(self, run: str, progress: TrainingProgress) -> None:
+        values = progress.values
+        parts = []
+        if "loss" in values:
+            parts.append(f"loss {values['loss']:.4f}")
+        if "examples_per_second" in values:
+            parts.append(f"{values['examples_per_second']:.0f} rows/s")
+        parts += [
+            f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items() if name.startswith("validation_")
+        ]
+        self.progress.update(
+            self.bar, total=progress.total_steps, completed=progress.step, note=", ".join(parts) or progress.event
+        )
+        if progress.event == "evaluation" and not self.console.is_terminal:
+            note = ", ".join(parts)
+            self.console.print(f"  {run} step {progress.step}/{progress.total_steps}: {note}", highlight=False)
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, int]:
+    """The reason of the first failed step in one message, and the exit code that it calls for."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            given = data.user_failure_data
+            if given is not None and given.description:
+                code = given.metadata.get("exit_code")
+                return given.description, int(str(code.value)) if code is not None else 1
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return (error.message.strip() if error is not None else "unknown reason"), 1
+    return "the Dagster run failed before its first step", 1
+
+
+def dagster_instance(root: Path) -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, or of `data/dagster` below the project root."""
+    if not os.environ.get("DAGSTER_HOME"):
+        home = root / "data" / "dagster"
+        home.mkdir(parents=True, exist_ok=True)
+        settings = root / "dagster.yaml"
+        link = home / "dagster.yaml"
+        if settings.exists() and not link.exists():
+            link.symlink_to(os.path.relpath(settings, home))
+        os.environ["DAGSTER_HOME"] = str(home)
+    return dg.DagsterInstance.get()

@@ -1,0 +1,94 @@
+"""`bert-assets predict`: labels for texts, without Dagster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bert_assets.cli.run import unknown_run
+from bert_assets.config.experiments import load_experiments
+from bert_assets.config.paths import store_root
+from bert_assets.errors import UserError
+from bert_assets.store.store import Store
+
+
+@click.command("predict")
+@click.argument("run", metavar="RUN")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--pair", "pairs", multiple=True, metavar="TEXT", help="The second text, once per TEXT, in their order.")
+@click.option(
+    "--file", "source", type=click.Path(path_type=Path), help="A csv, tsv, jsonl or parquet file of texts."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write csv, jsonl or parquet, by its ending.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of predictions as JSON.")
+def command(
+    run: str,
+    texts: tuple[str, ...],
+    pairs: tuple[str, ...],
+    source: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Label texts with the published model of RUN: class name and confidence, or a number for regression."""
+    experiments = load_experiments()
+    if run not in experiments.runs:
+        raise UserError(unknown_run(experiments, run))
+    if bool(texts) == (source is not None):
+        raise UserError("give texts as arguments, or a file with --file")
+    store = Store(store_root())
+    pointer = store.read_pointer(f"runs/{run}.json")
+    if pointer is None:
+        raise UserError(f"the run {run} has no model yet: train it with `bert-assets run {run}`")
+
+    from bert_assets.stages.predictions import predict_texts
+    from bert_assets.stages.publish import load_published
+    from bert_assets.stages.texts import read_texts, write_table
+
+    if source is not None:
+        given, given_pairs = read_texts(str(source), experiments.datasets[experiments.runs[run].dataset])
+    else:
+        given, given_pairs = list(texts), list(pairs) or None
+    published = load_published(store, pointer["model_id"], pointer["weights_sha256"])
+    table = predict_texts(published, given, given_pairs)
+    if output is not None:
+        write_table(table, published.class_names, output)
+        click.echo(f"{table.num_rows} predictions written to {output}", err=True)
+    documents = prediction_documents(table.to_pylist(), published.class_names)
+    if as_json:
+        click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
+    elif output is None:
+        print_predictions(documents)
+
+
+def prediction_documents(rows: list[dict[str, Any]], names: tuple[str, ...] | None) -> list[dict[str, Any]]:
+    """`{text, text_pair?, label, confidence, probabilities}`; in regression confidence and probabilities are null."""
+    documents = []
+    for row in rows:
+        shares = None if names is None else dict(zip(names, row["probabilities"], strict=True))
+        document = {name: row[name] for name in ("text", "text_pair") if name in row}
+        documents.append(
+            {**document, "label": row["label"], "confidence": row["confidence"], "probabilities": shares}
+        )
+    return documents
+
+
+def print_predictions(documents: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("label")
+    table.add_column("confidence", justify="right")
+    table.add_column("text")
+    for document in documents:
+        confidence = document["confidence"]
+        label = document["label"]
+        text = " · ".join(document[name] for name in ("text", "text_pair") if name in document)
+        table.add_row(
+            label if isinstance(label, str) else f"{label:.4f}",
+            "" if confidence is None else f"{confidence:.4f}",
+            text,
+        )
+    Console(markup=False, highlight=False).print(table)

@@ -1,0 +1,47 @@
+"""`bert-assets runs`: every run and how it stands."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+
+from bert_assets.cli.standings import print_run_table, run_documents
+from bert_assets.config.experiments import load_experiments
+from bert_assets.config.paths import store_root
+from bert_assets.store.store import Store
+
+
+@click.command("runs")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of runs as JSON.")
+def command(as_json: bool) -> None:
+    """Show every run of the experiments folder: never, training, trained, evaluated, stale or failed."""
+    experiments = load_experiments()
+    documents = run_documents(experiments, Store(store_root()), failed_runs(list(experiments.runs)))
+    if as_json:
+        click.echo(json.dumps(documents, indent=2))
+    else:
+        print_run_table(Console(), documents)
+
+
+def failed_runs(names: list[str]) -> frozenset[str]:
+    """Runs whose last Dagster run failed; none where there is no Dagster history yet."""
+    import os
+
+    from bert_assets.config.paths import project_root
+
+    home = os.environ.get("DAGSTER_HOME")
+    if not home and not (project_root() / "data" / "dagster" / "history").exists():
+        return frozenset()
+    import dagster as dg
+
+    from bert_assets.cli.materialize import dagster_instance
+
+    instance = dagster_instance(project_root())
+    last: dict[str, dg.DagsterRunStatus] = {}
+    for run in instance.get_runs(limit=20 * len(names) + 200):
+        partition = run.tags.get("dagster/partition")
+        if partition is not None:
+            last.setdefault(partition, run.status)
+    return frozenset(name for name in names if last.get(name) == dg.DagsterRunStatus.FAILURE)

@@ -1,0 +1,148 @@
+"""How every run stands, read from the store: what `runs` lists and `run` closes with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bert_assets.config.experiments import Experiments, config_hash
+from bert_assets.config.schema import RunConfig
+from bert_assets.errors import StoreError
+from bert_assets.store.lease import is_held
+from bert_assets.store.store import Store
+
+
+def run_documents(experiments: Experiments, store: Store, failed: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    """One document per partition: run, configuration, seed, dataset, model_id, status, metrics and more.
+
+    `failed` names the runs whose last Dagster run failed.
+    """
+    training = runs_in_training(store)
+    return [
+        _document(experiments, store, run, is_training=run.name in training, has_failed=run.name in failed)
+        for run in experiments.runs.values()
+    ]
+
+
+def runs_in_training(store: Store) -> set[str]:
+    """Names of the runs that a living process trains at this moment."""
+    found = set()
+    for model_id in store.children("work"):
+        recipe = store.path(f"work/{model_id}/recipe.json")
+        if recipe.exists() and is_held(recipe.parent):
+            try:
+                found.add(json.loads(recipe.read_text()).get("run", ""))
+            except ValueError:
+                continue
+    return found
+
+
+def _document(
+    experiments: Experiments, store: Store, run: RunConfig, *, is_training: bool, has_failed: bool
+) -> dict[str, Any]:
+    dataset = experiments.datasets[run.dataset]
+    model = _pointer(store, f"runs/{run.name}.json")
+    measured = _pointer(store, f"runs/metrics/{run.name}.json")
+    snapshot = _pointer(store, f"datasets/{run.dataset}/current.json")
+    document: dict[str, Any] = {
+        "run": run.name,
+        "configuration": run.configuration,
+        "seed": run.seed,
+        "dataset": run.dataset,
+        "model": run.model,
+        "model_id": model and model["model_id"],
+        "status": "never",
+        "metrics": {},
+        "intervals": {},
+        "training": {},
+    }
+    if model is not None:
+        document["status"] = "trained"
+        manifest = _manifest(store, f"models/{model['model_id']}/{model['weights_sha256']}")
+        document["training"] = manifest.get("training", {})
+        if measured is not None and measured["weights_sha256"] == model["weights_sha256"]:
+            document["status"] = "evaluated"
+            values = _metrics(store, measured["content_hash"])
+            for split, figures in values.items():
+                for name, value in figures["metrics"].items():
+                    document["metrics"][f"{split}_{name}"] = value
+                for name, bounds in figures["intervals"].items():
+                    document["intervals"][f"{split}_{name}"] = bounds
+        outdated = snapshot is not None and snapshot["content_hash"] != model["snapshot"]
+        if outdated or model["config_hash"] != config_hash(run, dataset):
+            document["status"] = "stale"
+    if has_failed:
+        document["status"] = "failed"
+    if is_training:
+        document["status"] = "training"
+    return document
+
+
+def print_run_table(console: Console, documents: list[dict[str, Any]]) -> None:
+    """Name, status, model id, epochs, batch size, train loss, validation and test with interval, wall time."""
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (
+        ("run", "left"),
+        ("status", "left"),
+        ("model id", "left"),
+        ("epochs", "right"),
+        ("batch", "right"),
+        ("train loss", "right"),
+        ("validation", "left"),
+        ("test", "left"),
+        ("wall time", "right"),
+    ):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for document in documents:
+        training = document["training"]
+        table.add_row(
+            document["run"],
+            document["status"],
+            (document["model_id"] or "")[:12],
+            str(training.get("epochs", "")),
+            str(training.get("batch_size", "")),
+            f"{training['train_loss']:.4f}" if training else "",
+            headline_cell(document, "validation"),
+            headline_cell(document, "test"),
+            f"{training['train_seconds']:.1f} s" if training else "",
+        )
+    # A pipe has no width of its own; the table must not be cut there.
+    width = console.width if console.is_terminal else max(console.width, 160)
+    Console(file=console.file, width=width, stderr=console.stderr).print(table)
+
+
+def headline_cell(document: dict[str, Any], split: str) -> str:
+    """Such as `accuracy 0.9312 [0.914, 0.946]`; empty without a figure."""
+    for metric in ("accuracy", "pearson"):
+        name = f"{split}_{metric}"
+        value = document["metrics"].get(name)
+        if value is not None:
+            bounds = document["intervals"].get(name)
+            interval = f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
+            return f"{metric} {value:.4f}{interval}"
+    return ""
+
+
+def _pointer(store: Store, relative: str) -> dict[str, Any] | None:
+    """A pointer that does not verify counts as absent here; `verify` names it."""
+    try:
+        return store.read_pointer(relative)
+    except StoreError:
+        return None
+
+
+def _manifest(store: Store, relative: str) -> dict[str, Any]:
+    try:
+        return store.manifest(relative)
+    except StoreError:
+        return {}
+
+
+def _metrics(store: Store, content_hash: str) -> dict[str, Any]:
+    try:
+        return json.loads((store.path(f"metrics/{content_hash}") / "metrics.json").read_bytes())
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,165 @@
+"""Checkpoints: complete or not there, verified before use, safetensors and JSON only."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from bert_assets.errors import StoreError
+from bert_assets.store.files import make_folder, read_sealed, sync_folder, sync_tree, write_sealed
+from bert_assets.store.hashing import sha256_bytes, sha256_file
+from bert_assets.store.lease import Lease
+from bert_assets.store.store import Store, clear_disk_errors, walk_files
+
+MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A verified checkpoint; `state` is everything that is not a tensor."""
+
+    folder: Path
+    step: int
+    state: dict[str, Any]
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        with safe_open(self.folder / name, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A checkpoint that did not verify, and why."""
+
+    step: str
+    reason: str
+
+
+class Checkpoints:
+    """The checkpoints of one model id, below `work/<model-id>/checkpoints`.
+
+    A checkpoint is written in the lease's attempt folder, fsynced, and renamed into place; then older ones go.
+    """
+
+    def __init__(self, store: Store, model_id: str) -> None:
+        self.store = store
+        self.model_id = model_id
+        self.relative = f"work/{model_id}/checkpoints"
+        self.folder = store.path(self.relative)
+
+    def newest_valid(self) -> tuple[Checkpoint | None, list[Rejected]]:
+        """The newest checkpoint that verifies, and every newer one with the reason for which it was passed over.
+
+        One that fails goes to quarantine. None if there is none, or none is left.
+        """
+        rejected = []
+        for name in reversed(self.store.children(self.relative)):
+            try:
+                return self._verified(name), rejected
+            except StoreError as error:
+                rejected.append(Rejected(step=name, reason=str(error)))
+                self.store.quarantine(f"{self.relative}/{name}", str(error))
+        return None, rejected
+
+    def save(
+        self,
+        lease: Lease,
+        step: int,
+        *,
+        model: dict[str, torch.Tensor],
+        optimizer: dict[str, torch.Tensor],
+        state: dict[str, Any],
+    ) -> Path:
+        """Write the checkpoint of `step`; StoreError if the disk refuses, and then the one before is intact."""
+        name = checkpoint_name(step)
+        staged = lease.attempt / name
+        target = self.folder / name
+        with clear_disk_errors(self.store.root):
+            try:
+                lease.check()
+                staged.mkdir()
+                files = {
+                    MODEL: write_tensors(staged / MODEL, model),
+                    OPTIMIZER: write_tensors(staged / OPTIMIZER, optimizer),
+                }
+                write_sealed(
+                    staged / STATE, {**state, "model_id": self.model_id, "step": step, "files": files}
+                )
+                sync_tree(staged)
+                make_folder(self.folder)
+                if target.exists():  # written by an attempt that was killed before it came here a second time
+                    lease.discard(target)
+                lease.move(name, target)
+                sync_folder(self.folder)
+            except OSError:
+                shutil.rmtree(staged, ignore_errors=True)
+                lease.check()
+                raise
+        return target
+
+    def prune(self, lease: Lease, *, keep: int, best: int | None) -> None:
+        """Remove all but the newest `keep` checkpoints and the best one."""
+        names = self.store.children(self.relative)
+        for name in names[:-keep]:
+            if best is None or name != checkpoint_name(best):
+                lease.discard(self.folder / name)
+
+    def clear(self, lease: Lease) -> None:
+        """Remove every checkpoint: the model is published, or trained anew from the start."""
+        for name in self.store.children(self.relative):
+            lease.discard(self.folder / name)
+
+    def _verified(self, name: str) -> Checkpoint:
+        folder = self.folder / name
+        if folder.is_symlink():
+            raise StoreError(f"{folder} is a link")
+        state = read_sealed(folder / STATE)
+        if state.get("model_id") != self.model_id:
+            raise StoreError(f"{folder} belongs to another model: {state.get('model_id')}")
+        if checkpoint_name(state["step"]) != name:
+            raise StoreError(f"{folder} says that it is of step {state['step']}")
+        present = {str(path.relative_to(folder)) for path in walk_files(folder)} - {STATE}
+        if present != set(state["files"]):
+            raise StoreError(f"{folder} holds {sorted(present)}, its state lists {sorted(state['files'])}")
+        for file, expected in state["files"].items():
+            path = folder / file
+            if path.is_symlink() or not path.is_file():
+                raise StoreError(f"{path} is not a plain file")
+            if path.stat().st_size != expected["size"] or sha256_file(path) != expected["sha256"]:
+                raise StoreError(f"{path} does not match the sha256 in {STATE}")
+        best = state.get("best_step")
+        # The best weights so far live in a checkpoint of their own: without it, this one cannot end with the same bits.
+        if best is not None and best != state["step"]:
+            try:
+                self._verified(checkpoint_name(best))
+            except StoreError as error:
+                raise StoreError(f"{folder} needs the best checkpoint so far, which fails: {error}") from None
+        return Checkpoint(folder=folder, step=state["step"], state=state)
+
+
+def checkpoint_name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Write a safetensors file; returns its sha256 and size. Equal tensors give equal bytes."""
+    content = save(
+        {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {"format": "pt"}
+    )
+    path.write_bytes(content)
+    return {"sha256": sha256_bytes(content), "size": len(content)}
+
+
+def model_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and saved buffers by name; tied ones once, under the name that comes first."""
+    saved = model.state_dict(keep_vars=True)
+    unique: dict[int, str] = {}
+    for name, tensor in saved.items():
+        unique.setdefault(id(tensor), name)
+    return {name: saved[name].detach() for name in unique.values()}

@@ -1,0 +1,190 @@
+"""From a run's configuration and a snapshot to a trained model, waiting to be published."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bert_assets.config.schema import RunConfig
+from bert_assets.stages.base_model import BaseModel, resolve_base_model
+from bert_assets.stages.checkpoint import Checkpoints
+from bert_assets.stages.interrupts import deferred_interrupts
+from bert_assets.stages.numerics import choose_device, default_threads, fingerprint, numerics
+from bert_assets.stages.publish import PublishedModel, StagedModel, find_published, stage_model
+from bert_assets.stages.recipe import Recipe
+from bert_assets.stages.snapshot import Snapshot
+from bert_assets.stages.tokens import tokenize_snapshot
+from bert_assets.stages.train import Progress, Trained, TrainingData, train
+from bert_assets.store.files import make_folder, write_sealed
+from bert_assets.store.lease import Lease
+from bert_assets.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """A run that is ready to train: its snapshot and base model are there and fit each other."""
+
+    run: RunConfig
+    snapshot: Snapshot
+    base: BaseModel
+    recipe: Recipe
+
+
+def plan_training(store: Store, run: RunConfig, snapshot: Snapshot, root: Path) -> TrainingPlan:
+    """Resolve the base model and derive the recipe; raises UserError for a model that cannot be used."""
+    base = resolve_base_model(run, snapshot, root, store)
+    return TrainingPlan(run=run, snapshot=snapshot, base=base, recipe=Recipe.of(run, snapshot, base))
+
+
+def fine_tune(
+    store: Store,
+    plan: TrainingPlan,
+    *,
+    force: bool = False,
+    preferred: str | None = None,
+    lineage: dict[str, Any] | None = None,
+    report: Callable[[Progress], object] = lambda progress: None,
+    on_wait: Callable[[str], object] = lambda holder: None,
+) -> StagedModel | PublishedModel:
+    """Train the plan's recipe, or return what is already published for it.
+
+    `force` trains although it is. `preferred` names the weights to return where several are published. `lineage`
+    goes into the manifest. While another process trains the same recipe, this one waits (`on_wait` is told for
+    whom) and returns its result.
+    """
+    model_id = plan.recipe.model_id
+    if not force and (found := find_published(store, model_id, preferred)):
+        return found
+    work = store.path(f"work/{model_id}")
+    lease = Lease.acquire(work, on_wait=on_wait)
+    assert lease is not None, "only a give_up function ends the wait without a lease"
+    try:
+        if not force and (found := find_published(store, model_id, preferred)):
+            lease.release()
+            return found
+        return _train_and_stage(store, plan, lease, lineage or {}, report)
+    except BaseException:
+        lease.release()
+        raise
+
+
+def _train_and_stage(
+    store: Store,
+    plan: TrainingPlan,
+    lease: Lease,
+    lineage: dict[str, Any],
+    report: Callable[[Progress], object],
+) -> StagedModel:
+    run, recipe = plan.run, plan.recipe
+    device = choose_device(run.device)
+    threads = run.threads or default_threads()
+    torch.set_num_threads(threads)
+    conditions = numerics(device, precision=run.precision, threads=threads)
+    make_folder(lease.folder)
+    write_sealed(lease.folder / "recipe.json", {"model_id": recipe.model_id, "recipe": recipe.document()})
+    data = training_data(store, plan)
+    checkpoints = Checkpoints(store, recipe.model_id)
+    with deferred_interrupts() as interrupt:
+        trained = train(
+            run,
+            plan.base,
+            data,
+            device=device,
+            numerics=conditions,
+            checkpoints=checkpoints,
+            lease=lease,
+            progress_file=lease.folder / "progress.jsonl",
+            interrupt=interrupt,
+            report=lambda progress: _note(lease.folder, progress, report),
+        )
+    manifest = {
+        "kind": "model",
+        "model_id": recipe.model_id,
+        "run": run.name,
+        "configuration": run.configuration,
+        "base_model": run.model,
+        "revision": run.revision,
+        "recipe": recipe.document(),
+        "task": plan.snapshot.task,
+        "class_names": data.class_names,
+        "has_pair": plan.snapshot.has_pair,
+        "rows": dict(plan.snapshot.rows),
+        "numerics": conditions,
+        "numerics_fingerprint": fingerprint(conditions),
+        "exact": not trained.numerics_changed,
+        "training": training_figures(trained, run),
+        "checkpoint_chain": _chain(lease.folder),
+        "lineage": lineage,
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return stage_model(trained, plan.base, lease=lease, manifest=manifest, max_length=run.max_length)
+
+
+def training_data(store: Store, plan: TrainingPlan) -> TrainingData:
+    """Tokens and labels of every split that has labels; tokenized once per snapshot, tokenizer and length."""
+    tokens = tokenize_snapshot(store, plan.snapshot, plan.base.tokenizer_json, plan.run.max_length)
+    labels = {}
+    for split in plan.snapshot.rows:
+        column = plan.snapshot.table(split, ["label"]).column("label")
+        if column.null_count == 0:
+            dtype = np.float64 if plan.snapshot.task == "regression" else np.int64
+            labels[split] = column.to_numpy().astype(dtype)
+    return TrainingData(
+        tokens=tokens, labels=labels, task=plan.snapshot.task, class_names=plan.snapshot.class_names
+    )
+
+
+def training_figures(trained: Trained, run: RunConfig) -> dict[str, Any]:
+    """What a table of runs shows of the training; times and rates are here and in no hash."""
+    best = next((entry for entry in trained.evaluations if entry["step"] == trained.best_step), None)
+    validation = None
+    if best is not None:
+        validation = {name: value for name, value in best.items() if name.startswith("validation_")}
+    return {
+        "epochs": run.epochs,
+        "batch_size": run.batch_size,
+        "steps": trained.steps,
+        "published_step": trained.best_step if trained.best_step is not None else trained.steps,
+        "stopped_early": trained.stopped_early,
+        "train_loss": trained.train_loss,
+        "best_validation": validation,
+        "train_seconds": round(trained.train_seconds, 3),
+        "examples_per_second": round(trained.examples_per_second, 1),
+    }
+
+
+def _note(work: Path, progress: Progress, report: Callable[[Progress], object]) -> None:
+    """Remember where attempts started, on the disk before training goes on: the manifest's checkpoint chain."""
+    if progress.event == "resumed":
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "from_step": progress.step,
+            **progress.values,
+        }
+        with (work / "attempts.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    report(progress)
+
+
+def _chain(work: Path) -> list[dict[str, Any]]:
+    try:
+        lines = (work / "attempts.jsonl").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    chain = []
+    for line in lines:
+        try:
+            chain.append(json.loads(line))
+        except ValueError:  # torn by a kill: it says nothing that the next line does not
+            continue
+    return chain

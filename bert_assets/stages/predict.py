@@ -1,0 +1,95 @@
+"""The forward pass over whole splits: rows sorted by length, logits back in row order."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bert_assets.stages.tokens import TokenizedSplit, collate
+
+# Rows per batch are chosen so that a batch has about this many tokens, padding included.
+TOKENS_PER_BATCH = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """How token arrays become the arguments of a model."""
+
+    pad_id: int
+    type_ids: bool
+
+    @classmethod
+    def of(cls, model: torch.nn.Module) -> Inputs:
+        config = model.config
+        accepted = inspect.signature(model.forward).parameters
+        has_types = "token_type_ids" in accepted and getattr(config, "type_vocab_size", 0) > 1
+        return cls(pad_id=config.pad_token_id or 0, type_ids=has_types)
+
+    def collate(
+        self, tokens: TokenizedSplit, rows: np.ndarray, device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        """`input_ids`, `attention_mask` and, where the model has them, `token_type_ids`: (rows, longest), int64."""
+        arrays = collate(tokens, rows, self.pad_id, self.type_ids)
+        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
+def predict_logits(
+    model: torch.nn.Module,
+    inputs: Inputs,
+    tokens: TokenizedSplit,
+    device: torch.device,
+    precision: str,
+) -> np.ndarray:
+    """Logits of every row, float32, shape (rows, outputs), in row order. The model is left in evaluation mode."""
+    model.eval()
+    order = np.argsort(tokens.lengths, kind="stable")
+    logits: np.ndarray | None = None
+    start = 0
+    with torch.inference_mode():
+        while start < len(order):
+            rows = order[start : start + batch_rows(tokens.lengths[order[start:]])]
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                output = model(**inputs.collate(tokens, rows, device)).logits.float().cpu().numpy()
+            if logits is None:
+                logits = np.empty((len(order), output.shape[1]), dtype=np.float32)
+            logits[rows] = output
+            start += len(rows)
+    return logits if logits is not None else np.empty((0, 0), dtype=np.float32)
+
+
+def batch_rows(lengths: np.ndarray) -> int:
+    """How many of the rows, ascending by length, fill one batch; at least one."""
+    ahead = lengths[:TOKENS_PER_BATCH]
+    fits = ahead.astype(np.int64) * np.arange(1, len(ahead) + 1) <= TOKENS_PER_BATCH
+    return max(1, int(fits.sum()))
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over classes, in float64; shape (rows, classes)."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def quick_metrics(logits: np.ndarray, labels: np.ndarray, task: str) -> dict[str, float]:
+    """Loss and headline metric of one evaluation while training; the full set is metrics.py's."""
+    if task == "regression":
+        predicted = logits[:, 0].astype(np.float64)
+        deviation = predicted.std() * labels.std()
+        covariance = ((predicted - predicted.mean()) * (labels - labels.mean())).mean()
+        return {
+            "loss": float(((predicted - labels) ** 2).mean()),
+            "pearson": float(covariance / deviation) if deviation > 0 else 0.0,
+        }
+    chosen = probabilities(logits)[np.arange(len(labels)), labels]
+    return {
+        "loss": float(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean()),
+        "accuracy": float((logits.argmax(axis=1) == labels).mean()),
+    }
+
+
+def selection_score(metrics: dict[str, float], task: str) -> list[float]:
+    """What the best evaluation has the most of: the headline metric, and with equal ones the lower loss."""
+    return [metrics["pearson" if task == "regression" else "accuracy"], -metrics["loss"]]

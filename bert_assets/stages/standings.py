@@ -1,0 +1,88 @@
+"""The published leaderboard: table, HTML report and Markdown in one folder of the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bert_assets.config.experiments import Experiments
+from bert_assets.stages import leaderboard, report
+from bert_assets.stages.evaluation import Metrics, training_progress
+from bert_assets.store.hashing import sha256_json
+from bert_assets.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standings:
+    """A published leaderboard."""
+
+    content_hash: str
+    folder: Path
+    table: pa.Table
+    markdown: str
+
+
+def publish_standings(
+    store: Store,
+    experiments: Experiments,
+    metrics: Mapping[str, Metrics],
+    current: Mapping[str, str | None],
+) -> Standings:
+    """Publish the runs that have metrics; `current` names each dataset's snapshot of today."""
+    rows, details = [], {}
+    for run in experiments.runs.values():
+        if run.name not in metrics:
+            continue
+        about = metrics[run.name].manifest
+        model = store.manifest(f"models/{about['model_id']}/{about['weights_sha256']}")
+        rows.append(
+            {
+                "dataset": run.dataset,
+                "run": run.name,
+                "configuration": run.configuration,
+                "seed": model["recipe"]["settings"]["seed"],
+                "model": model["base_model"],
+                "model_id": about["model_id"],
+                "weights_sha256": about["weights_sha256"],
+                "snapshot": about["snapshot"],
+                "current_snapshot": current.get(run.dataset),
+                "task": about["task"],
+                "metrics": metrics[run.name].values,
+                "training": {**model["training"], "parameters": model["parameters"], "rows": model["rows"]},
+            }
+        )
+        details[run.name] = {
+            "metrics": metrics[run.name].values,
+            "progress": training_progress(store, about),
+            "recipe": model["recipe"],
+            "numerics": model["numerics"],
+            "class_names": about["class_names"],
+            "rows": model["rows"],
+            "training": model["training"],
+        }
+    table = leaderboard.build(rows)
+    content_hash = sha256_json(leaderboard.content_of(table))
+    generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    markdown = report.render_markdown(table, details, title="Leaderboard", generated=None)
+
+    def write(folder: Path) -> None:
+        pq.write_table(table, folder / "leaderboard.parquet", compression="zstd")
+        html = report.render_html(table, details, title="Leaderboard", generated=generated)
+        (folder / "report.html").write_text(html)
+        (folder / "report.md").write_text(markdown)
+
+    manifest = {"kind": "leaderboard", "runs": json.loads(json.dumps([row["run"] for row in rows]))}
+    folder = store.publish(f"leaderboards/{content_hash}", write=write, manifest=manifest)
+    return Standings(content_hash=content_hash, folder=folder, table=table, markdown=markdown)
+
+
+def current_standings(store: Store) -> dict[str, Any] | None:
+    """The manifest pointer of the newest leaderboard; None before the first."""
+    return store.read_pointer("leaderboards/current.json")

@@ -1,0 +1,360 @@
+"""The training loop: one function, in the order in which things happen.
+
+It ends with the same bits however often it was killed and resumed, because nothing that decides a step lives
+outside the weights, the optimizer and the step's number: the order of batches and the learning rate are functions
+of the step (schedule.py), dropout is seeded by it, and a checkpoint is complete or does not exist (checkpoint.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bert_assets.config.schema import RunConfig
+from bert_assets.errors import BertAssetsError
+from bert_assets.stages.base_model import BaseModel, build_model
+from bert_assets.stages.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Rejected, model_tensors
+from bert_assets.stages.interrupts import Interrupt, TrainingInterrupted
+from bert_assets.stages.numerics import differences
+from bert_assets.stages.predict import Inputs, predict_logits, quick_metrics, selection_score
+from bert_assets.stages.schedule import Schedule, batch_order, step_seed
+from bert_assets.stages.tokens import TokenizedSplit
+from bert_assets.store.files import write_atomically
+from bert_assets.store.hashing import canonical_json
+from bert_assets.store.lease import Lease
+
+
+class TrainingDiverged(BertAssetsError):
+    """The loss is no longer a number; trying again would give the same."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Tokenized splits and their labels: class ids (int64) or targets (float64), shape (rows,)."""
+
+    tokens: dict[str, TokenizedSplit]
+    labels: dict[str, np.ndarray]
+    task: str
+    class_names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One thing that happened: `event` is `train`, `evaluation`, `checkpoint` or `resumed`."""
+
+    event: str
+    step: int
+    total_steps: int
+    epoch: float
+    values: dict[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "event": self.event,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "epoch": round(self.epoch, 6),
+            **self.values,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The end of a training: the published weights and how they came about."""
+
+    model: torch.nn.Module
+    best_step: int | None
+    evaluations: list[dict[str, Any]]
+    log: list[dict[str, Any]]
+    steps: int
+    stopped_early: bool
+    train_loss: float
+    train_seconds: float
+    examples_per_second: float
+    numerics_changed: list[str]
+
+
+def train(
+    run: RunConfig,
+    base: BaseModel,
+    data: TrainingData,
+    *,
+    device: torch.device,
+    numerics: dict[str, Any],
+    checkpoints: Checkpoints,
+    lease: Lease,
+    progress_file: Path,
+    interrupt: Interrupt,
+    report: Callable[[Progress], object] = lambda progress: None,
+) -> Trained:
+    """Fine-tune from the newest valid checkpoint, or from the start, to the end.
+
+    Raises TrainingInterrupted after a checkpoint when `interrupt` is set, TrainingDiverged when the loss is not
+    finite, LeaseLost when another process took over, StoreError when a checkpoint cannot be written.
+    """
+    tokens, labels = data.tokens["train"], data.labels["train"]
+    schedule = Schedule(
+        rows=len(labels),
+        batch_size=run.batch_size,
+        gradient_accumulation=run.gradient_accumulation,
+        epochs=run.epochs,
+        learning_rate=run.learning_rate,
+        warmup_ratio=run.warmup_ratio,
+        eval_every=run.eval_every,
+    )
+    model = build_model(base, task=data.task, class_names=data.class_names, seed=run.seed).to(device)
+    optimizer = make_optimizer(model, run)
+    inputs = Inputs.of(model)
+
+    checkpoint, rejected = checkpoints.newest_valid()
+    changed = [] if checkpoint is None else differences(checkpoint.state["numerics"], numerics)
+    if checkpoint is not None and changed and checkpoint.state["seconds"] < RESTART_BELOW_SECONDS:
+        rejected.append(Rejected(step=checkpoint.folder.name, reason=f"other numerics: {'; '.join(changed)}"))
+        checkpoint, changed = None, []
+        checkpoints.clear(lease)
+    state = State() if checkpoint is None else restore(checkpoint, model, optimizer)
+    resumed_from = None if checkpoint is None else checkpoint.step
+    state.numerics_changed += changed
+    write_log(progress_file, state.log)
+
+    started, seconds_before, saved_at = time.monotonic(), state.seconds, time.monotonic()
+    rows_done, rate_since = 0, time.monotonic()
+
+    def tell(event: str, done: int, **values: Any) -> None:
+        progress = Progress(
+            event=event,
+            step=done,
+            total_steps=schedule.total_steps,
+            epoch=done / schedule.steps_per_epoch,
+            values=values,
+        )
+        if event in ("train", "evaluation"):
+            state.log.append(progress.document())
+            append_log(progress_file, progress.document())
+        report(progress)
+
+    def save(done: int) -> None:
+        nonlocal saved_at
+        state.seconds = seconds_before + time.monotonic() - started
+        folder = checkpoints.save(
+            lease,
+            done,
+            model=model_tensors(model),
+            optimizer=optimizer_tensors(model, optimizer),
+            state={**state.document(), "numerics": numerics},
+        )
+        checkpoints.prune(lease, keep=run.keep_checkpoints, best=state.best_step)
+        saved_at = time.monotonic()
+        last = state.log[-1] if state.log else {}
+        tell("checkpoint", done, path=str(folder), **{key: last[key] for key in LOGGED if key in last})
+
+    if resumed_from is not None or rejected:
+        reasons = [f"{item.step}: {item.reason}" for item in rejected]
+        tell("resumed", resumed_from or 0, rejected=reasons, numerics_changed=changed)
+
+    order_epoch, order = -1, []
+    done = resumed_from or 0
+    while done < schedule.total_steps and not state.stopped_early:
+        epoch, index = divmod(done, schedule.steps_per_epoch)
+        if epoch != order_epoch:
+            order_epoch = epoch
+            order = batch_order(tokens.lengths, run.batch_size, run.seed, epoch)
+        batches = order[index * run.gradient_accumulation : (index + 1) * run.gradient_accumulation]
+        step_rows = sum(len(rows) for rows in batches)
+
+        # Dropout depends on the seed and the step alone, so no generator state has to survive a kill.
+        torch.manual_seed(step_seed(run.seed, done))
+        model.train()
+        step_loss = 0.0
+        for rows in batches:
+            with torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+                logits = model(**inputs.collate(tokens, rows, device)).logits
+            # Weighted by rows, so that accumulated batches equal one large batch also when the last is smaller.
+            loss = loss_of(logits, labels[rows], data.task) * (len(rows) / step_rows)
+            loss.backward()
+            step_loss += loss.item()
+        if not math.isfinite(step_loss):
+            raise TrainingDiverged(
+                f"the training loss of step {done + 1} is {step_loss}: the training diverged. Lower "
+                f"learning_rate (now {run.learning_rate:g}), set max_grad_norm, or use precision: fp32."
+            )
+        torch.nn.utils.clip_grad_norm_(model.parameters(), run.max_grad_norm, foreach=True)
+        learning_rate = schedule.learning_rate_at(done)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.step()
+        optimizer.zero_grad()
+
+        done += 1
+        rows_done += step_rows
+        state.loss_sum += step_loss * step_rows
+        state.loss_rows += step_rows
+        if schedule.is_logged(done):
+            state.train_loss = state.loss_sum / state.loss_rows
+            state.loss_sum, state.loss_rows = 0.0, 0
+            rate = rows_done / max(1e-9, time.monotonic() - rate_since)
+            tell(
+                "train",
+                done,
+                loss=state.train_loss,
+                learning_rate=learning_rate,
+                examples_per_second=round(rate, 1),
+            )
+            rows_done, rate_since = 0, time.monotonic()
+
+        improved = False
+        if schedule.is_evaluated(done) and len(data.labels.get("validation", ())):
+            predicted = predict_logits(model, inputs, data.tokens["validation"], device, run.precision)
+            metrics = quick_metrics(predicted, data.labels["validation"], data.task)
+            tell("evaluation", done, **{f"validation_{name}": value for name, value in metrics.items()})
+            improved = state.note_evaluation(done, metrics, data.task)
+            state.stopped_early = (
+                run.early_stopping is not None and state.without_improvement >= run.early_stopping
+            )
+            rate_since = time.monotonic()
+
+        # The best weights so far are a checkpoint of their own, which later checkpoints rely on.
+        is_last = done == schedule.total_steps or state.stopped_early
+        if improved or (not is_last and is_due(run, done, saved_at)) or (interrupt and not is_last):
+            save(done)
+        if interrupt and not is_last:
+            raise TrainingInterrupted(
+                f"training was stopped by {interrupt.reason} after step {done} of {schedule.total_steps}; the "
+                "checkpoint of that step is saved, and the same command goes on from it"
+            )
+
+    seconds = seconds_before + time.monotonic() - started
+    if state.best_step is not None and state.best_step != done:
+        load_weights(checkpoints.folder / f"step-{state.best_step:08d}" / MODEL, model)
+    return Trained(
+        model=model,
+        best_step=state.best_step,
+        evaluations=[entry for entry in state.log if entry["event"] == "evaluation"],
+        log=state.log,
+        steps=done,
+        stopped_early=state.stopped_early,
+        train_loss=state.train_loss,
+        train_seconds=seconds,
+        examples_per_second=min(done, schedule.total_steps)
+        * len(labels)
+        / schedule.steps_per_epoch
+        / max(seconds, 1e-9),
+        numerics_changed=state.numerics_changed,
+    )
+
+
+# Under other numerics the bits differ: start over while little is lost, else go on and say that it is not exact.
+RESTART_BELOW_SECONDS = 3600.0
+LOGGED = ("loss", "learning_rate", "examples_per_second")
+
+
+@dataclass(kw_only=True)
+class State:
+    """What a checkpoint holds besides tensors; floats survive JSON exactly."""
+
+    best_step: int | None = None
+    best_score: list[float] | None = None
+    without_improvement: int = 0
+    stopped_early: bool = False
+    loss_sum: float = 0.0
+    loss_rows: int = 0
+    train_loss: float = math.inf
+    seconds: float = 0.0
+    numerics_changed: list[str] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        train_loss = self.train_loss if math.isfinite(self.train_loss) else None
+        return {**vars(self), "train_loss": train_loss}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> State:
+        values = {name: document[name] for name in cls.__dataclass_fields__}
+        if values["train_loss"] is None:
+            values["train_loss"] = math.inf
+        return cls(**values)
+
+    def note_evaluation(self, done: int, metrics: dict[str, float], task: str) -> bool:
+        """Count the evaluation; whether it is the best so far (ties go to the earlier one)."""
+        score = selection_score(metrics, task)
+        if self.best_score is not None and score <= self.best_score:
+            self.without_improvement += 1
+            return False
+        self.best_step, self.best_score, self.without_improvement = done, score, 0
+        return True
+
+
+def make_optimizer(model: torch.nn.Module, run: RunConfig) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019), fused, without decay on biases and normalization weights."""
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": run.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=run.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+
+def optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The optimizer's state as `<parameter>/<moment>`; empty before the first step."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[parameter]}/{key}": value
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+    }
+
+
+def restore(checkpoint: Checkpoint, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    load_weights(checkpoint.folder / MODEL, model)
+    parameters = dict(model.named_parameters())
+    for key, value in checkpoint.tensors(OPTIMIZER).items():
+        name, _, moment = key.rpartition("/")
+        parameter = parameters[name]
+        # The step counts stay where the optimizer makes them: beside the parameter when it is fused.
+        optimizer.state[parameter][moment] = value.to(parameter.device)
+    return State.from_document(checkpoint.state)
+
+
+def load_weights(path: Path, model: torch.nn.Module) -> None:
+    from safetensors.torch import load_file
+
+    saved = load_file(path)
+    missing, unexpected = model.load_state_dict(saved, strict=False)
+    if unexpected or set(missing) & model_tensors(model).keys():
+        raise BertAssetsError(f"{path} does not fit the model: missing {missing}, unexpected {unexpected}")
+
+
+def loss_of(logits: torch.Tensor, labels: np.ndarray, task: str) -> torch.Tensor:
+    """Mean cross-entropy over class ids, or mean squared error over targets; computed in float32."""
+    if task == "regression":
+        target = torch.as_tensor(labels, dtype=torch.float32).to(logits.device)
+        return torch.nn.functional.mse_loss(logits.float().squeeze(-1), target)
+    target = torch.as_tensor(labels, dtype=torch.int64).to(logits.device)
+    return torch.nn.functional.cross_entropy(logits.float(), target)
+
+
+def is_due(run: RunConfig, done: int, saved_at: float) -> bool:
+    """Whether it is time for a checkpoint: by steps, or by wall time, which changes no bit of the result."""
+    if isinstance(run.checkpoint_every, int):
+        return done % run.checkpoint_every == 0
+    return time.monotonic() - saved_at >= run.checkpoint_every.seconds
+
+
+def write_log(path: Path, entries: list[dict[str, Any]]) -> None:
+    """Make progress.jsonl hold just the entries: what a killed attempt logged beyond its checkpoint goes."""
+    write_atomically(path, b"".join(canonical_json(entry) + b"\n" for entry in entries))
+
+
+def append_log(path: Path, entry: dict[str, Any]) -> None:
+    with path.open("ab") as file:
+        file.write(canonical_json(entry) + b"\n")

@@ -1,0 +1,77 @@
+"""Durable file operations: what is renamed into place is on the disk before its name is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from bert_assets.errors import StoreError
+from bert_assets.store.hashing import is_sealed, seal
+
+
+def sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# A folder's fsync makes the names in it durable; the call is the same as for a file.
+sync_folder = sync_file
+
+
+def sync_tree(folder: Path) -> None:
+    """fsync every file and folder below `folder`, and the folder itself, innermost first."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync_file(Path(parent, name))
+        sync_folder(Path(parent))
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder and its missing parents, each name made durable in its parent."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` with `content` in one step: readers see the old bytes or the new ones, never a mixture."""
+    make_folder(path.parent)
+    staged = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with staged.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staged, path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_sealed(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Write the sealed document as indented JSON, atomically; returns it with its seal."""
+    sealed = seal(document)
+    text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+    return sealed
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The document at `path`; raises StoreError if it is missing, not JSON, or does not match its seal."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read as JSON: {error}") from None
+    if not is_sealed(document):
+        raise StoreError(f"{path} does not match the sha256 that it carries: it was changed or torn")
+    return document

@@ -1,0 +1,219 @@
+"""One writer per piece of work, on any filesystem, without trusting clocks or locks that a stopped process holds.
+
+Each holder owns one *generation*: a file `lease/<generation>.json`, made by a link that fails if it exists, so that
+two successors cannot both win. The highest generation is the holder. It beats by rewriting its own file; a
+successor takes over at once when the holder's process is gone, and otherwise when the file has not changed for
+`TAKEOVER_SECONDS` of the *successor's* monotonic clock, so that no clock jump matters.
+
+A holder does all its writing in its *attempt* folder and moves finished things out of it by rename. The successor
+renames that folder away first. A holder that was suspended and wakes up finds its folder gone: every rename it
+still tries fails, at whatever instruction it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from bert_assets.errors import StoreError
+from bert_assets.store.files import make_folder
+from bert_assets.store.process import Process
+
+BEAT_SECONDS = 5.0
+TAKEOVER_SECONDS = 60.0
+
+
+class LeaseLost(StoreError):
+    """Another process took the work over while this one was suspended; nothing of this one was published."""
+
+
+class Lease:
+    """The right to write below `folder`, from `acquire` until `release`.
+
+    Example:
+        >>> lease = Lease.acquire(Path("work/ab12"))
+        >>> lease.move("checkpoint", Path("work/ab12/checkpoints/step-00000010"))  # out of lease.attempt
+        >>> lease.release()
+    """
+
+    def __init__(self, folder: Path, generation: int, attempt: Path) -> None:
+        self.folder = folder
+        self.generation = generation
+        self.attempt = attempt
+        self._beats = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_beating, name="lease", daemon=True)
+
+    @classmethod
+    def acquire(
+        cls,
+        folder: Path,
+        *,
+        on_wait: Callable[[str], object] = lambda holder: None,
+        give_up: Callable[[], bool] = lambda: False,
+        takeover_seconds: float = TAKEOVER_SECONDS,
+        poll_seconds: float = 0.2,
+    ) -> Lease | None:
+        """Wait for the work to be free, or for its holder to be dead, and become the holder.
+
+        `on_wait` is told once who is waited for; `give_up` is asked between looks and ends the wait with None.
+        """
+        make_folder(folder / "lease")
+        seen: bytes | None = None
+        seen_at = 0.0
+        told = False
+        while True:
+            generation, content = _highest(folder)
+            if content != seen:
+                seen, seen_at = content, time.monotonic()
+            holder = _parse(content)
+            expired = time.monotonic() - seen_at > takeover_seconds
+            if holder is None or holder["released"] or expired or not _is_alive(holder):
+                lease = cls._claim(folder, generation + 1)
+                if lease is not None:
+                    return lease
+                continue
+            if not told:
+                told = True
+                on_wait(holder["holder"])
+            if give_up():
+                return None
+            time.sleep(poll_seconds)
+
+    @classmethod
+    def _claim(cls, folder: Path, generation: int) -> Lease | None:
+        attempt = folder / "attempts" / f"{generation:08d}-{uuid4().hex[:8]}"
+        lease = cls(folder, generation, attempt)
+        staged = folder / "lease" / f".{uuid4().hex}"
+        staged.write_bytes(lease._content())
+        try:
+            os.link(staged, lease._file)
+        except FileExistsError:
+            return None
+        finally:
+            staged.unlink()
+        lease._disarm_predecessors()
+        make_folder(attempt)
+        lease._thread.start()
+        return lease
+
+    def move(self, name: str, target: Path) -> None:
+        """Rename a finished file or folder of the attempt to its place; LeaseLost if the lease was taken over."""
+        try:
+            os.rename(self.attempt / name, target)
+        except FileNotFoundError:
+            if self.attempt.exists():
+                raise
+            raise self._lost() from None
+
+    def discard(self, path: Path) -> None:
+        """Remove something published earlier under this work, unless the lease was taken over."""
+        name = f"discarded-{uuid4().hex[:8]}"
+        try:
+            os.rename(path, self.attempt / name)
+        except FileNotFoundError:
+            if not self.attempt.exists():
+                raise self._lost() from None
+            return
+        shutil.rmtree(self.attempt / name, ignore_errors=True)
+
+    def check(self) -> None:
+        """Raise LeaseLost if a successor took over: a courtesy that saves work; safety does not rest on it."""
+        if not self.attempt.exists():
+            raise self._lost()
+
+    def release(self) -> None:
+        """End the lease and remove the attempt folder; a second call does nothing."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+        shutil.rmtree(self.attempt, ignore_errors=True)
+        if _highest(self.folder)[0] == self.generation:
+            self._write(self._content(released=True))
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "lease" / f"{self.generation:08d}.json"
+
+    def _content(self, *, released: bool = False) -> bytes:
+        document = {"holder": Process.current().name, "beats": self._beats, "released": released}
+        return json.dumps(document).encode()
+
+    def _write(self, content: bytes) -> None:
+        staged = self.folder / "lease" / f".{uuid4().hex}"
+        staged.write_bytes(content)
+        os.replace(staged, self._file)
+
+    def _keep_beating(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            self._beats += 1
+            try:
+                self._write(self._content())
+            except OSError:
+                # A full disk must not end the training: a missed beat only brings the takeover nearer.
+                continue
+
+    def _disarm_predecessors(self) -> None:
+        attempts = self.folder / "attempts"
+        for old in sorted(attempts.iterdir()) if attempts.exists() else []:
+            if old == self.attempt:
+                continue
+            taken = old if old.name.startswith("taken-") else attempts / f"taken-{uuid4().hex[:8]}"
+            if taken != old:
+                try:
+                    os.rename(old, taken)
+                except FileNotFoundError:
+                    continue
+            shutil.rmtree(taken, ignore_errors=True)
+        for file in (self.folder / "lease").glob("*.json"):
+            if file.stem.isdigit() and int(file.stem) < self.generation:
+                file.unlink(missing_ok=True)
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            f"another process took over the work in {self.folder} while this one was suspended; this attempt "
+            "ends and has published nothing. The other process finishes the work."
+        )
+
+
+def _highest(folder: Path) -> tuple[int, bytes]:
+    """Generation and content of the current lease; (0, b"") where there was never one."""
+    generations = sorted(int(file.stem) for file in (folder / "lease").glob("*.json") if file.stem.isdigit())
+    for generation in reversed(generations):
+        try:
+            return generation, (folder / "lease" / f"{generation:08d}.json").read_bytes()
+        except FileNotFoundError:
+            continue
+    return 0, b""
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living process holds the lease of the work in `folder`."""
+    holder = _parse(_highest(folder)[1])
+    return holder is not None and not holder["released"] and _is_alive(holder)
+
+
+def _parse(content: bytes) -> dict | None:
+    try:
+        document = json.loads(content)
+        return document if {"holder", "released"} <= document.keys() else None
+    except (ValueError, AttributeError):
+        return None
+
+
+def _is_alive(holder: dict) -> bool:
+    return Process.from_name(holder["holder"]).is_alive()

@@ -1,0 +1,215 @@
+"""The store: content-addressed, append-only folders that appear by one rename, and pointers to them.
+
+It knows nothing of BERT. The layout of what the stages put into it is in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from bert_assets.errors import StoreError, UserError
+from bert_assets.store.files import make_folder, read_sealed, sync_folder, sync_tree, write_sealed
+from bert_assets.store.hashing import sha256_file
+from bert_assets.store.process import Process
+
+MANIFEST = "manifest.json"
+
+
+class Store:
+    """A local folder of published, verified results.
+
+    Example:
+        >>> store = Store(Path("data/store"))
+        >>> folder = store.publish("metrics/ab12", write=lambda f: (f / "a.txt").write_text("x"), manifest={})
+        >>> store.verify("metrics/ab12")["files"]["a.txt"]["size"]
+        1
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r})"
+
+    def path(self, relative: str) -> Path:
+        return self.root / relative
+
+    def exists(self, relative: str) -> bool:
+        """Whether something is published there; whether it is sound is `verify`'s answer."""
+        return self.path(relative).is_dir()
+
+    def children(self, relative: str) -> list[str]:
+        """Names of the folders published directly below `relative`, sorted."""
+        folder = self.path(relative)
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty folder on the store's filesystem, gone at the end unless it was published by then.
+
+        What a killed process left behind is removed by the next one that stages anything.
+        """
+        parent = self.path("work/staging")
+        with clear_disk_errors(self.root):
+            make_folder(parent)
+            for leftover in parent.iterdir():
+                if not Process.from_name(leftover.name).is_alive():
+                    shutil.rmtree(leftover, ignore_errors=True)
+            folder = parent / f"{Process.current().name}-{uuid4().hex[:8]}"
+            folder.mkdir()
+        try:
+            with clear_disk_errors(self.root):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(
+        self, relative: str, *, write: Callable[[Path], object], manifest: dict[str, Any]
+    ) -> Path:
+        """Publish the folder that `write` fills, with a manifest of every file's sha256 and size.
+
+        Nothing published is overwritten: if the folder is there and verifies, it is returned as it is; one
+        that does not verify goes to quarantine first. Raises StoreError when the disk refuses.
+        """
+        if self._is_sound(relative):
+            return self.path(relative)
+        with self.staging() as staged:
+            write(staged)
+            return self.publish_folder(staged, relative, manifest=manifest)
+
+    def publish_folder(self, staged: Path, relative: str, *, manifest: dict[str, Any]) -> Path:
+        """Publish a folder that already lies, complete, on the store's filesystem; it is moved, not copied."""
+        with clear_disk_errors(self.root):
+            write_sealed(staged / MANIFEST, {**manifest, "files": list_files(staged)})
+            sync_tree(staged)
+            target = self.path(relative)
+            make_folder(target.parent)
+            if self._is_sound(relative):
+                return target
+            try:
+                os.rename(staged, target)
+            except OSError as error:
+                # Another process published the same content between the check and the rename.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self._is_sound(relative):
+                    raise
+            sync_folder(target.parent)
+            return target
+
+    def manifest(self, relative: str) -> dict[str, Any]:
+        """The manifest of a published folder, its seal checked; its files are `verify`'s business."""
+        if not self.exists(relative):
+            raise StoreError(f"{self.path(relative)} is not in the store")
+        return read_sealed(self.path(relative) / MANIFEST)
+
+    def verify(self, relative: str) -> dict[str, Any]:
+        """The manifest, once every file matches it and no file is missing or added; raises StoreError."""
+        problems = self.problems(relative)
+        if problems:
+            raise StoreError("\n".join(problems))
+        return self.manifest(relative)
+
+    def problems(self, relative: str) -> list[str]:
+        """What does not verify in a published folder, a line each, with the path; empty if it is sound."""
+        folder = self.path(relative)
+        try:
+            listed = self.manifest(relative)["files"]
+        except StoreError as error:
+            return [str(error)]
+        problems = []
+        present = {str(path.relative_to(folder)) for path in walk_files(folder)} - {MANIFEST}
+        for name in sorted(set(listed) - present):
+            problems.append(f"{folder / name} is missing")
+        for name in sorted(present - set(listed)):
+            problems.append(f"{folder / name} is not listed in the manifest: it was added later")
+        for name in sorted(present & set(listed)):
+            path, expected = folder / name, listed[name]
+            if path.is_symlink() or not path.is_file():
+                problems.append(f"{path} is not a plain file")
+            elif path.stat().st_size != expected["size"]:
+                problems.append(f"{path} has {path.stat().st_size} bytes, its manifest says {expected['size']}")
+            elif sha256_file(path) != expected["sha256"]:
+                problems.append(f"{path} does not match the sha256 in its manifest")
+        return problems
+
+    def quarantine(self, relative: str, reason: str) -> Path | None:
+        """Move what failed verification aside with its reason; None if someone else already did."""
+        source = self.path(relative)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        target = self.path("quarantine") / f"{relative.replace('/', '_')}-{stamp}-{uuid4().hex[:6]}"
+        make_folder(target)
+        try:
+            os.rename(source, target / "content")
+        except FileNotFoundError:
+            target.rmdir()
+            return None
+        sync_folder(source.parent)
+        write_sealed(target / "reason.json", {"from": relative, "reason": reason, "at": stamp})
+        return target
+
+    def write_pointer(self, relative: str, document: dict[str, Any]) -> None:
+        """Replace a pointer atomically; a pointer that already says the same is left alone."""
+        path = self.path(relative)
+        with clear_disk_errors(self.root):
+            try:
+                if read_sealed(path) == {**document, "sha256": read_sealed(path)["sha256"]}:
+                    return
+            except StoreError:
+                pass
+            write_sealed(path, document)
+
+    def read_pointer(self, relative: str) -> dict[str, Any] | None:
+        """The pointer's document, or None where there is none; raises StoreError if it does not verify."""
+        path = self.path(relative)
+        return read_sealed(path) if path.exists() else None
+
+    def _is_sound(self, relative: str) -> bool:
+        if not self.path(relative).exists():
+            return False
+        problems = self.problems(relative)
+        if problems:
+            self.quarantine(relative, "\n".join(problems))
+        return not problems
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Every entry below the folder that is not a real folder, links among them."""
+    for parent, folders, names in os.walk(folder):
+        for name in names:
+            yield Path(parent, name)
+        yield from (Path(parent, name) for name in folders if Path(parent, name).is_symlink())
+
+
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Relative path to sha256 and size of every file below the folder, the manifest left out."""
+    return {
+        str(path.relative_to(folder)): {"sha256": sha256_file(path), "size": path.stat().st_size}
+        for path in sorted(walk_files(folder))
+        if path != folder / MANIFEST
+    }
+
+
+@contextmanager
+def clear_disk_errors(root: Path) -> Iterator[None]:
+    """Say what a failing disk means for the store: nothing half-written stays, the same command goes on later."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"the disk that holds the store {root} is full ({error.strerror}). Nothing half-written was "
+                "kept and nothing was lost: make space, then repeat the command."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(
+                f"the store {root} cannot be written: {error.strerror} ({error.filename}). Make it writable, "
+                "or name another folder in BERT_ASSETS_STORE."
+            ) from error
+        raise

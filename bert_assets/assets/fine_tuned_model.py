@@ -9,10 +9,10 @@ import dagster as dg
 from pydantic import Field
 
 from bert_assets.assets.failures import clear_failures
-from bert_assets.assets.io_managers import ModelIOManager, SnapshotIOManager
+from bert_assets.assets.io_managers import ModelIOManager, ModelOutput, SnapshotIOManager
 from bert_assets.assets.metadata import model_metadata, progress_metadata
 from bert_assets.assets.partitions import Partitions
-from bert_assets.config.experiments import Experiments
+from bert_assets.config.experiments import Experiments, config_hash
 from bert_assets.stages.engine import ENGINE_VERSION
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ event names; only where Dagster knows of none (another instance, a temporary one
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from bert_assets.stages.predictions import Predictions
     from bert_assets.stages.publish import PublishedModel, StagedModel
     from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOutput:
+    """A trained model on its way into the store, and the hash of the YAML entry that asked for it."""
+
+    model: StagedModel | PublishedModel
+    config_hash: str
 
 
 class StoreIOManager(dg.ConfigurableIOManager):
@@ -78,11 +87,12 @@ class SnapshotIOManager(StoreIOManager):
 class ModelIOManager(StoreIOManager):
     """Publishes models, moves the run's pointer, and says where training resumes: in the store's work folder."""
 
-    def handle_output(self, context: dg.OutputContext, obj: StagedModel | PublishedModel) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: ModelOutput) -> None:
         from bert_assets.stages.publish import StagedModel, publish_model
 
         with clear_failures():
-            published = publish_model(self.store, obj) if isinstance(obj, StagedModel) else obj
+            model = obj.model
+            published = publish_model(self.store, model) if isinstance(model, StagedModel) else model
             self.store.write_pointer(
                 f"runs/{context.partition_key}.json",
                 {
@@ -90,12 +100,14 @@ class ModelIOManager(StoreIOManager):
                     "model_id": published.model_id,
                     "weights_sha256": published.weights_sha256,
                     "snapshot": published.manifest["recipe"]["snapshot"],
+                    "config_hash": obj.config_hash,
                 },
             )
         context.add_output_metadata(
             {
                 "path": dg.MetadataValue.path(str(published.model_folder)),
                 "parameters": published.manifest["parameters"],
+                "config_hash": obj.config_hash,
             }
         )
 

@@ -1,0 +1,1 @@
+"""What a user writes: YAML experiments, read, checked and expanded into runs."""

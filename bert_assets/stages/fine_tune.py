@@ -89,7 +89,7 @@ def _train_and_stage(
     torch.set_num_threads(threads)
     conditions = numerics(device, precision=run.precision, threads=threads)
     make_folder(lease.folder)
-    write_sealed(lease.folder / "recipe.json", {"model_id": recipe.model_id, "recipe": recipe.document()})
+    write_sealed(lease.folder / "recipe.json", {"model_id": recipe.model_id, "run": run.name, "recipe": recipe.document()})
     data = training_data(store, plan)
     checkpoints = Checkpoints(store, recipe.model_id)
     with deferred_interrupts() as interrupt:

@@ -231,13 +231,13 @@ def curve(progress: Sequence[dict[str, Any]], event: str, key: str) -> list[tupl
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """A centred moving mean over about a twentieth of the curve; at its ends the window shrinks."""
+    """A centred moving mean over about a twentieth of the curve; at its ends the window is cut off."""
     data = np.asarray(values, dtype=float)
     half = max(1, len(data) // 40)
     sums = np.concatenate([[0.0], np.cumsum(data)])
     place = np.arange(len(data))
-    half_here = np.minimum(half, np.minimum(place, len(data) - 1 - place))
-    return ((sums[place + half_here + 1] - sums[place - half_here]) / (2 * half_here + 1)).tolist()
+    first, past = np.maximum(place - half, 0), np.minimum(place + half + 1, len(data))
+    return ((sums[past] - sums[first]) / (past - first)).tolist()
 
 
 def _labelled(predictions: pa.Table, split: str) -> pa.Table:

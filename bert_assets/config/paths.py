@@ -1,0 +1,109 @@
+"""Where things are: one project root, its experiments folder, its store. Never relative to the current directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import bert_assets
+from bert_assets.errors import UserError
+
+EXPERIMENTS = "experiments"
+STORE = "data/store"
+
+
+def project_root() -> Path:
+    """The folder that relative paths in YAML and environment are relative to.
+
+    BERT_ASSETS_ROOT, or else the folder that holds the experiments folder. Raises UserError where there is neither.
+    """
+    return _root_and_experiments()[0]
+
+
+def experiments_folder() -> Path:
+    """BERT_ASSETS_EXPERIMENTS, or else `experiments/` in the nearest folder upward, or else the repository's own.
+
+    The folder need not exist where a variable names it. Raises UserError where none is found.
+    """
+    return _root_and_experiments()[1]
+
+
+def store_root() -> Path:
+    """BERT_ASSETS_STORE, or else `data/store` in the project root. Raises UserError for a URL."""
+    text = os.environ.get("BERT_ASSETS_STORE", "")
+    if "://" in text:
+        raise UserError(
+            f"BERT_ASSETS_STORE is {text!r}: this version keeps its store in a local folder only; "
+            f"name a folder, or unset it for {STORE} in the project root"
+        )
+    return Path(resolve_path(project_root(), text or STORE))
+
+
+def resolve_path(root: Path, text: str) -> str:
+    """A path as written in YAML or environment: `~` expanded, relative to `root`; a URL (`s3://…`) stays as it is."""
+    if "://" in text:
+        return text
+    return str(root / _expand(text))
+
+
+def root_of(folder: Path) -> Path:
+    """The project root for an experiments folder that is named explicitly."""
+    return _declared_root() or folder.parent
+
+
+def _root_and_experiments() -> tuple[Path, Path]:
+    root = _declared_root()
+    text = os.environ.get("BERT_ASSETS_EXPERIMENTS", "")
+    experiments = _expand(text or EXPERIMENTS)
+    if root is not None:
+        return root, root / experiments
+    if experiments.is_absolute():
+        return experiments.parent, experiments
+    for folder in _candidates():
+        if (folder / experiments).is_dir():
+            return folder, folder / experiments
+    where = f"no folder {experiments} was found in {_current() or 'the current directory'} or above it"
+    if text:
+        raise UserError(f"{where} (BERT_ASSETS_EXPERIMENTS is {text!r}); create it, or name one that exists")
+    raise UserError(
+        f"{where}. To begin, create it and put a YAML file with datasets: and runs: in it, "
+        "or name another folder in BERT_ASSETS_EXPERIMENTS"
+    )
+
+
+def _declared_root() -> Path | None:
+    text = os.environ.get("BERT_ASSETS_ROOT", "")
+    if not text:
+        return None
+    root = _expand(text)
+    # Dagster's processes start in other directories: a relative root would be another root in each.
+    if not root.is_absolute():
+        raise UserError(
+            f"BERT_ASSETS_ROOT is {text!r}: expected an absolute path, such as {(_current() or Path('/')) / root}"
+        )
+    if not root.is_dir():
+        raise UserError(
+            f"BERT_ASSETS_ROOT is {text!r}: there is no such folder; create it, or name one that exists"
+        )
+    return root
+
+
+def _candidates() -> list[Path]:
+    """The current directory and the folders above it, then the repository that this package lies in."""
+    current = _current()
+    upward = [current, *current.parents] if current else []
+    return [*upward, Path(bert_assets.__file__).resolve().parent.parent]
+
+
+def _current() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # the directory was deleted
+        return None
+
+
+def _expand(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"the path {text!r} names a home folder that is not known: {error}") from None

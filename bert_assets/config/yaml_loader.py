@@ -1,0 +1,297 @@
+"""YAML that knows its line numbers: safe, `1e-4` is a number, a key stands once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.composer import Composer
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+KeyPath = tuple[str | int, ...]
+
+MAX_DEPTH = 50
+# Aliases can make a small file stand for billions of values; no hand-written file comes near this.
+MAX_VALUES = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a file, as its writer is told."""
+
+    file: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.message}"
+
+
+@dataclass(kw_only=True)
+class Document:
+    """One YAML file: plain values, the line of every key and list item, and what was wrong with the file itself.
+
+    `data` is None where the file could not be read as a mapping; the problems then say why.
+    """
+
+    file: str
+    data: dict[str, Any] | None = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line (from 1) of the value at `path`, or of the nearest value around it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path)
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        where = f"{show_path(path)}: " if path else ""
+        return Problem(file=self.file, line=self.line(path), message=f"{where}{message}")
+
+
+def show_path(path: KeyPath) -> str:
+    """`('runs', 'tiny', 'grid', 'seed', 0)` as `runs.tiny.grid.seed[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read_yaml(path: Path, file: str, *, expected: str) -> Document:
+    """Read one YAML file whose top level is a mapping; `file` is its name in messages, `expected` what it may hold.
+
+    Never raises for what the file holds: see `Document.problems`.
+    """
+    document = Document(file=file)
+
+    def fail(message: str, line: int | None = None) -> Document:
+        document.problems.append(Problem(file=file, line=line, message=message))
+        return document
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return fail(f"cannot be read: {error.strerror or error}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return fail(
+            f"is not UTF-8 (byte 0x{content[error.start]:02x}); save the file as UTF-8",
+            content.count(b"\n", 0, error.start) + 1,
+        )
+    try:
+        node = _Loader(text).get_single_node()
+        if node is None:
+            return fail(f"is empty; expected {expected}", 1)
+        if not isinstance(node, MappingNode):
+            return fail(f"the top level is {_kind(node)}; expected {expected}", _line(node))
+        converter = _Converter(document)
+        document.data = converter.mapping(node, ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        since = ""
+        if error.context and error.context_mark is not None and mark and error.context_mark.line != mark.line:
+            since = f" ({error.context} from line {error.context_mark.line + 1})"
+        # libyaml counts a line more at the end of the file.
+        line = min(mark.line, max(text.count("\n") - text.endswith("\n"), 0)) + 1 if mark else None
+        return fail(f"is not YAML: {error.problem or error.context}{since}", line)
+    except yaml.reader.ReaderError as error:
+        # The position counts bytes with libyaml and characters without; only a control character comes here.
+        found = re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
+        line = text.count("\n", 0, found.start()) + 1 if found else None
+        return fail(f"is not YAML: {error.reason}", line)
+    except _TooMuch as error:
+        document.data = None
+        return fail(str(error), error.line)
+    return document
+
+
+class _TooMuch(Exception):
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+if yaml.__with_libyaml__:
+    # Pure Python takes seconds for a few hundred runs.
+    from yaml.cyaml import CParser as _Events  # pyright: ignore[reportAttributeAccessIssue]
+else:
+
+    class _Events(Reader, Scanner, Parser):
+        def __init__(self, stream: str) -> None:
+            Reader.__init__(self, stream)
+            Scanner.__init__(self)
+            Parser.__init__(self)
+
+
+class _Loader(Composer, _Events, BaseResolver):  # pyright: ignore[reportGeneralTypeIssues]
+    """Composes nodes, constructs nothing. Composer goes first: libyaml's own composer overflows the C stack."""
+
+    def __init__(self, text: str) -> None:
+        _Events.__init__(self, text)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            line = self.peek_event().start_mark.line + 1
+            raise _TooMuch(f"is nested more than {MAX_DEPTH} levels deep", line)
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+# Scalars as in YAML 1.2: `on`, `no`, `1:30` and dates are text, and a number with an exponent needs no dot.
+# Underscores in whole numbers are the one addition.
+_TAG = "tag:yaml.org,2002:"
+_NULL, _BOOL, _INT, _FLOAT, _STR = (f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str"))
+_MERGE = f"{_TAG}merge"
+for _tag, _pattern, _first in (
+    (_NULL, r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    (_BOOL, r"(?:true|True|TRUE|false|False|FALSE)", list("tTfF")),
+    (_INT, r"[-+]?[0-9]+(?:_[0-9]+)*", list("-+0123456789")),
+    (
+        _FLOAT,
+        r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+    (_MERGE, r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"\A(?:{_pattern})\Z"), _first)
+
+
+class _Converter:
+    """Nodes to plain values, with the line of each; what is wrong goes into the document's problems."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.values = 0
+        self.open: set[int] = set()
+
+    def value(self, node: Node, path: KeyPath) -> Any:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _TooMuch(f"stands for more than {MAX_VALUES:,} values through its aliases", _line(node))
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, path)
+        if id(node) in self.open:
+            raise _TooMuch(f"{show_path(path)}: an alias refers to the value that holds it", _line(node))
+        self.open.add(id(node))
+        try:
+            if isinstance(node, SequenceNode):
+                self._check_tag(node, "seq", path)
+                return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
+            assert isinstance(node, MappingNode)
+            return self.mapping(node, path)
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
+        self._check_tag(node, "map", path)
+        self.open.add(id(node))
+        result: dict[str, Any] = {}
+        for key_node, value_node in self._own_pairs(node, path):
+            # A key is its text, so that names need no quotes, whatever they look like.
+            key, line = key_node.value, _line(key_node)
+            place = (*path, key)
+            if key in result:
+                first = self.document.lines[place]
+                self._problem(line, place, f"the key {key!r} stands twice; the first is on line {first}")
+                continue
+            self.document.lines[place] = line
+            result[key] = self.value(value_node, place)
+        for key_node, value_node in self._merged_pairs(node, path):
+            if key_node.value not in result:
+                place = (*path, key_node.value)
+                self.document.lines[place] = _line(key_node)
+                result[key_node.value] = self.value(value_node, place)
+        self.open.discard(id(node))
+        return result
+
+    def _item(self, node: Node, path: KeyPath) -> Any:
+        self.document.lines[path] = _line(node)
+        return self.value(node, path)
+
+    def _own_pairs(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[ScalarNode, Node]]:
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self._problem(_line(key_node), path, f"a key is {_kind(key_node)}; expected text")
+            elif key_node.tag != _MERGE:
+                yield key_node, value_node
+
+    def _merged_pairs(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[ScalarNode, Node]]:
+        """What `<<: *anchor` brings, the nearest first."""
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode) or key_node.tag != _MERGE:
+                continue
+            for source in value_node.value if isinstance(value_node, SequenceNode) else [value_node]:
+                if not isinstance(source, MappingNode):
+                    self._problem(_line(key_node), path, f"`<<` merges mappings, got {_kind(source)}")
+                    continue
+                self.values += 1
+                if id(source) in self.open:
+                    raise _TooMuch(
+                        f"{show_path(path)}: an alias refers to the value that holds it", _line(key_node)
+                    )
+                self.open.add(id(source))
+                yield from self._own_pairs(source, path)
+                yield from self._merged_pairs(source, path)
+                self.open.discard(id(source))
+
+    def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
+        text = node.value
+        try:
+            if node.tag == _STR or node.tag == _MERGE:
+                return text
+            if node.tag == _NULL:
+                return None
+            if node.tag == _BOOL:
+                return {"true": True, "false": False}[text.lower()]
+            if node.tag == _INT:
+                return int(text)
+            if node.tag == _FLOAT:
+                return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+        except (ValueError, KeyError):
+            self._problem(
+                _line(node), path, f"cannot be read as {node.tag.removeprefix(_TAG)}: {text[:60]!r}"
+            )
+            return None
+        self._problem(
+            _line(node), path, f"the tag {node.tag.replace(_TAG, '!!')} is not supported; remove it"
+        )
+        return None
+
+    def _check_tag(self, node: Node, expected: str, path: KeyPath) -> None:
+        if node.tag != f"{_TAG}{expected}":
+            self._problem(
+                _line(node), path, f"the tag {node.tag.replace(_TAG, '!!')} is not supported; remove it"
+            )
+
+    def _problem(self, line: int, path: KeyPath, message: str) -> None:
+        where = f"{show_path(path)}: " if path else ""
+        self.document.problems.append(
+            Problem(file=self.document.file, line=line, message=f"{where}{message}")
+        )
+
+
+def _line(node: Node) -> int:
+    return node.start_mark.line + 1
+
+
+def _kind(node: Node) -> str:
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    return "a list" if isinstance(node, SequenceNode) else "a single value"

@@ -1,0 +1,136 @@
+"""Which columns of a source hold the text, its pair and the label; inferred by name where the YAML names none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bert_assets.config.schema import DatasetConfig
+from bert_assets.errors import UserError
+
+# The names that the field's data sets use (GLUE, SuperGLUE, SNLI, PAWS, SICK, ag_news, tweet_eval, …), in lower case.
+PAIR_NAMES = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("question", "answer"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("sentence_a", "sentence_b"),
+    ("text_a", "text_b"),
+    ("text1", "text2"),
+    ("text", "text_pair"),
+)
+TEXT_NAMES = (
+    "sentence", "text", "content", "review", "review_text", "review_body", "comment", "comment_text", "tweet",
+    "utterance", "message", "body", "document", "question", "headline", "phrase",
+)  # fmt: skip
+# A column of the first tier is the label even where one of the second is there too: a `score` beside a `label` is
+# how sure somebody was.
+LABEL_NAMES = (
+    ("label", "labels"),
+    ("score", "target", "class", "category", "sentiment", "rating", "stars", "similarity_score", "intent"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The source's own names of the columns that a snapshot is made of."""
+
+    text: str
+    text_pair: str | None
+    label: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+
+def choose_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> Columns:
+    """The columns that the dataset names, or else those whose names say what they are.
+
+    `names` are the columns of `where`, a file or hub dataset. Raises UserError for a column that is not there, and
+    where the names leave no choice or more than one.
+    """
+    for key in ("text", "text_pair", "label"):
+        named = getattr(dataset, key)
+        if named is not None and named not in names:
+            raise UserError(
+                f"{where}: there is no column {named!r} for `{key}`.{what_is_there(named, names)}"
+            )
+    text, text_pair, label = dataset.text, dataset.text_pair, dataset.label
+    if text is None:
+        taken = {text_pair, label}
+        text, inferred_pair = _infer_text([name for name in names if name not in taken], names, where)
+        if text_pair is None:
+            text_pair = inferred_pair
+        elif inferred_pair is not None:
+            raise UserError(
+                f"{where}: `text_pair` is {text_pair!r}, but `text` could be {text!r} or {inferred_pair!r}. Name it: "
+                f"text: {text}"
+            )
+    if label is None:
+        label = _infer_label([name for name in names if name not in (text, text_pair)], names, where)
+    chosen = [name for name in (text, text_pair, label) if name is not None]
+    if len(set(chosen)) < len(chosen):
+        raise UserError(
+            f"{where}: `text`, `text_pair` and `label` must be different columns, not {_listed(chosen)}"
+        )
+    return Columns(text=text, text_pair=text_pair, label=label)
+
+
+def what_is_there(wanted: str, names: Sequence[str]) -> str:
+    """The columns that there are, and the one that was probably meant."""
+    lowered = {name.lower().strip(): name for name in names}
+    near = difflib.get_close_matches(wanted.lower().strip(), list(lowered), n=1)
+    hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    tabs = ""
+    if len(names) == 1 and "\t" in names[0]:
+        tabs = ' The one name holds tabs: if they separate columns, set format: {delimiter: "\\t"}.'
+    return f" The columns are {_listed(names)}.{hint}{tabs}"
+
+
+def _infer_text(candidates: Iterable[str], names: Sequence[str], where: str) -> tuple[str, str | None]:
+    by_name = {name.lower().strip(): name for name in candidates}
+    pairs = [pair for pair in PAIR_NAMES if pair[0] in by_name and pair[1] in by_name]
+    covered = {name for pair in pairs for name in pair}
+    singles = [name for name in TEXT_NAMES if name in by_name and name not in covered]
+    if len(pairs) == 1 and not singles:
+        return by_name[pairs[0][0]], by_name[pairs[0][1]]
+    if len(singles) == 1 and not pairs:
+        return by_name[singles[0]], None
+    if not pairs and not singles:
+        raise UserError(
+            f"{where}: no column's name says that it holds the text.{what_is_there('text', names)} Name it in the "
+            "dataset: text: COLUMN (and text_pair: COLUMN for pairs)"
+        )
+    choices = [" with ".join(by_name[name] for name in pair) for pair in pairs]
+    choices += [by_name[name] for name in singles]
+    raise UserError(
+        f"{where}: the text could be {' or '.join(choices)}. Say which in the dataset: text: COLUMN (and text_pair: "
+        "COLUMN for pairs)"
+    )
+
+
+def _infer_label(candidates: Iterable[str], names: Sequence[str], where: str) -> str:
+    by_name = {name.lower().strip(): name for name in candidates}
+    for tier in LABEL_NAMES:
+        found = [by_name[name] for name in tier if name in by_name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(
+                f"{where}: the label could be {' or '.join(found)}. Say which in the dataset: label: COLUMN"
+            )
+    raise UserError(
+        f"{where}: no column's name says that it holds the label.{what_is_there('label', names)} Name it in the "
+        "dataset: label: COLUMN"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:30])
+    return shown if len(names) <= 30 else f"{shown} and {len(names) - 30} more"

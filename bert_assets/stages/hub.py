@@ -1,0 +1,106 @@
+"""Datasets from the Hugging Face hub, by `datasets`; data alone, never a repository's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from bert_assets.config.schema import DatasetConfig, HubSource
+from bert_assets.errors import UserError
+from bert_assets.stages.arrow import pc
+from bert_assets.stages.columns import choose_columns, what_is_there
+from bert_assets.stages.source_rows import SourcePart, SourceRows
+
+# Names that hub datasets give their splits; of several that are there, the first counts (MNLI's matched genres are
+# the ones that GLUE scores first).
+SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev", "validation_matched"),
+    "test": ("test", "test_matched"),
+}
+
+
+def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
+    """The hub dataset's splits; raises UserError if it cannot be had, or its splits do not tell which is train."""
+    where = f"hub dataset {source.name}" + (f" ({source.config})" if source.config else "")
+    loaded = _load(source, where)
+    chosen = _map_splits(list(loaded), where)
+    columns = choose_columns(dataset, loaded[chosen["train"]].column_names, where)
+    class_names = getattr(loaded[chosen["train"]].features[columns.label], "names", None)
+    tables: dict[str, pa.Table] = {}
+    for split, theirs in chosen.items():
+        rows = loaded[theirs]
+        missing = [name for name in (*columns.texts, columns.label) if name not in rows.column_names]
+        if missing and (split != "test" or missing != [columns.label]):
+            raise UserError(
+                f"{where}: the split {theirs!r} has no column {missing[0]!r}.{what_is_there(missing[0], rows.column_names)}"
+            )
+        present = [name for name in (*columns.texts, columns.label) if name not in missing]
+        table = rows.select_columns(present).with_format("arrow")[:]
+        listed = getattr(rows.features.get(columns.label), "names", None)
+        tables[split] = table if listed is None else _named(table, columns.label, listed)
+    return SourceRows(
+        name=where,
+        splits=tables,
+        columns=columns,
+        whole=False,
+        provenance={
+            "type": "hub",
+            "name": source.name,
+            "config": source.config,
+            "revision": source.revision,
+            "splits": {
+                split: {"hub_split": theirs, "rows": len(loaded[theirs])} for split, theirs in chosen.items()
+            },
+            "splits_not_used": sorted(set(loaded) - set(chosen.values())),
+        },
+        class_names=class_names,
+        parts={
+            split: [SourcePart(name=f"{where}, {chosen[split]}", rows=table.num_rows)]
+            for split, table in tables.items()
+        },
+    )
+
+
+def _load(source: HubSource, where: str) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset(source.name, source.config, revision=source.revision)
+    # What comes out depends on the versions of four libraries, on the network and on the repository; what the user
+    # can do about it is the same.
+    except Exception as error:
+        cause = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{where} could not be loaded: {type(error).__name__}: {cause}. Check the name (owner/name), the config, "
+            "the revision and the network. Without a network, use files that are already here: source: {type: file, "
+            "path: {train: data/train.parquet, validation: data/validation.parquet}}"
+        ) from None
+
+
+def _map_splits(names: list[str], where: str) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for split, known in SPLIT_NAMES.items():
+        found = [name for name in known if name in names]
+        if len(found) > 1 and not found[1].endswith("_matched"):
+            raise UserError(
+                f"{where} has both {found[0]!r} and {found[1]!r}: it is not clear which one is {split}"
+            )
+        if found:
+            chosen[split] = found[0]
+    if "train" not in chosen:
+        raise UserError(
+            f"{where} has no split named train; its splits are {', '.join(names)}. Export the one to train on to a "
+            "file and use source: {type: file, path: ...}"
+        )
+    return chosen
+
+
+def _named(table: pa.Table, label: str, names: list[str]) -> pa.Table:
+    """Class ids as class names; -1, the hub's mark for no label, as null."""
+    ids = table.column(label).cast(pa.int64())
+    position = table.column_names.index(label)
+    known = pa.array([None, *names], pa.string())
+    return table.set_column(position, label, known.take(pc.add(ids, 1)))

@@ -1,0 +1,74 @@
+"""Row ids: the hash of a row's content and its occurrence number, the same in every snapshot that holds the row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from bert_assets.stages.arrow import pc
+
+TEXT_BYTES = 12
+LABEL_BYTES = 4
+_HEX_PAIRS = np.frombuffer(b"".join(b"%02x" % value for value in range(256)), "u1").reshape(256, 2)
+
+
+def text_digests(texts: Sequence[pa.ChunkedArray]) -> np.ndarray:
+    """The sha256 of each row's text, or of its two texts; shape (rows, 32), uint8. A null counts as empty.
+
+    A pair is hashed as `<bytes of the first>:<first>:<second>`, which no other pair gives.
+    """
+    columns = [pc.fill_null(column, "") for column in texts]
+    if len(columns) == 1:
+        content = columns[0]
+    else:
+        length = pc.cast(pc.binary_length(columns[0]), pa.string())
+        content = pc.binary_join_element_wise(length, *columns, ":")
+    # One call per row costs 0.3 µs here: SHA-256 written in vectors of rows is no faster.
+    sha256 = hashlib.sha256
+    joined = b"".join([sha256(value).digest() for value in content.cast(pa.binary()).to_pylist()])
+    return np.frombuffer(joined, np.uint8).reshape(-1, 32)
+
+
+def label_digests(labels: pa.Array, class_names: Sequence[str] | None) -> np.ndarray:
+    """The first bytes of the sha256 of each label, shape (rows, 4), uint8; zeros where there is none.
+
+    A class counts by its name, so that its id may change; a number by its eight little-endian bytes.
+    """
+    if class_names is not None:
+        table = np.zeros((len(class_names) + 1, LABEL_BYTES), np.uint8)
+        for index, name in enumerate(class_names):
+            table[index] = np.frombuffer(hashlib.sha256(name.encode()).digest()[:LABEL_BYTES], np.uint8)
+        return table[pc.fill_null(labels, len(class_names)).to_numpy()]
+    values, inverse = np.unique(pc.fill_null(labels, 0.0).to_numpy(), return_inverse=True)
+    joined = b"".join([hashlib.sha256(value).digest()[:LABEL_BYTES] for value in values.astype("<f8")])
+    digests = np.frombuffer(joined, np.uint8).reshape(-1, LABEL_BYTES)[inverse]
+    return np.where(pc.is_valid(labels).to_numpy(zero_copy_only=False)[:, None], digests, 0).astype(np.uint8)
+
+
+def row_ids(texts: np.ndarray, labels: np.ndarray) -> pa.Array:
+    """One id per row of a split: 24 hex digits of the text, 8 of the label, a hyphen and the occurrence number.
+
+    The occurrence counts equal rows from 1, in the split's order.
+    """
+    content = np.concatenate([texts[:, :TEXT_BYTES], labels], axis=1)
+    digits = np.ascontiguousarray(_HEX_PAIRS[content].reshape(len(content), -1))
+    width = digits.shape[1]
+    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(digits), [None, pa.py_buffer(digits)])
+    names = fixed.cast(pa.binary()).cast(pa.string())
+    return pc.binary_join_element_wise(names, pc.cast(pa.array(occurrences(names)), pa.string()), "-")
+
+
+def occurrences(keys: pa.Array) -> np.ndarray:
+    """For each key, how many equal ones stand up to and including it; shape (rows,), int64."""
+    codes = keys.dictionary_encode().indices.to_numpy()
+    counts = np.bincount(codes) if len(codes) else np.zeros(0, np.int64)
+    if len(counts) == len(codes):
+        return np.ones(len(codes), np.int64)
+    order = np.argsort(codes, kind="stable")
+    starts = np.cumsum(counts) - counts
+    result = np.empty(len(codes), np.int64)
+    result[order] = np.arange(len(codes)) - np.repeat(starts, counts) + 1
+    return result

@@ -1,0 +1,59 @@
+"""Which rows are train, validation and test, and which of them a limit keeps: decided row by row, by hash.
+
+A row's place depends on the seed and its texts alone. So rows added to the source move no other row, and equal texts
+stay together, whatever their labels: cutting never creates leakage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from bert_assets.config.schema import Split
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def assign_splits(
+    text_digests: np.ndarray, shares: Mapping[str, float], seed: int
+) -> dict[Split, np.ndarray]:
+    """Row indices, ascending, of train and of each split in `shares`.
+
+    `text_digests` are the rows' sha256 digests, shape (rows, 32), uint8. Shares are approximate. Validation takes
+    rows from the low end of the hash's range and test from the high end, so that changing one share moves no row
+    between the other split and train.
+    """
+    position = row_fractions(text_digests, f"split {seed}")
+    is_validation = position < shares.get("validation", 0.0)
+    is_test = position >= 1.0 - shares.get("test", 0.0)
+    chosen = {"train": ~(is_validation | is_test), "validation": is_validation, "test": is_test}
+    return {split: np.flatnonzero(chosen[split]) for split in SPLITS if split == "train" or split in shares}
+
+
+def sample_rows(text_digests: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Indices, ascending, of `limit` rows chosen by hash; all of them if there are no more.
+
+    Rows of equal texts are taken in the order in which they stand.
+    """
+    rows = len(text_digests)
+    if rows <= limit:
+        return np.arange(rows)
+    order = np.argsort(row_fractions(text_digests, f"sample {seed}"), kind="stable")
+    return np.sort(order[:limit])
+
+
+def row_fractions(text_digests: np.ndarray, purpose: str) -> np.ndarray:
+    """A number in [0, 1) for each row, a hash of its texts and of the purpose; shape (rows,), float64.
+
+    The digest's first 64 bits, keyed with the purpose and mixed by the finalizer of SplitMix64 (Steele, Lea and
+    Flood 2014), so that the draws for two purposes are independent.
+    """
+    key = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:8], "<u8")[0]
+    mixed = np.ascontiguousarray(text_digests[:, :8]).view("<u8")[:, 0].astype(np.uint64) ^ key
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    # The upper 53 bits are what a float64 holds exactly.
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53

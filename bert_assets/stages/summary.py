@@ -1,0 +1,90 @@
+"""What a person wants to see of a snapshot: counts, labels, lengths, schema, and its first rows."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bert_assets.stages.arrow import pc
+
+if TYPE_CHECKING:
+    from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot
+
+PREVIEW_ROWS = 5
+# Upper ends, included, of the histograms of words and characters per row (both texts of a pair together).
+WORD_BINS = (4, 8, 16, 32, 64, 128, 256, 512)
+CHARACTER_BINS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+NUMBER_BINS = 10
+
+
+def snapshot_summary(snapshot: BuiltSnapshot | Snapshot) -> dict[str, Any]:
+    """Plain data, texts as they are:
+
+    `rows` per split; `labels`, rows per class name (or per range of numbers) and split; `lengths` and `characters`,
+    histograms of white-space separated words and of characters per split; `schema`, column to type; `preview`, the
+    first training rows with class names for ids; `counts` of rows read, kept and dropped ({} where they are not known).
+    """
+    splits = {split: snapshot.table(split) for split in snapshot.rows}
+    edges = _number_edges(splits) if snapshot.class_names is None else None
+    preview = splits["train"].slice(0, PREVIEW_ROWS).to_pylist()
+    if snapshot.class_names is not None:
+        preview = [{**row, "label": snapshot.class_names[row["label"]]} for row in preview]
+    return {
+        "rows": dict(snapshot.rows),
+        "labels": {
+            split: _label_counts(table.column("label"), snapshot.class_names, edges)
+            for split, table in splits.items()
+        },
+        "lengths": {split: _histogram(_lengths(table, _words), WORD_BINS) for split, table in splits.items()},
+        "characters": {
+            split: _histogram(_lengths(table, pc.utf8_length), CHARACTER_BINS)
+            for split, table in splits.items()
+        },
+        "schema": {field.name: str(field.type) for field in splits["train"].schema},
+        "preview": preview,
+        "counts": getattr(snapshot, "record", {}).get("counts", {}),
+    }
+
+
+def _words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.count_substring_regex(column, r"\S+")
+
+
+def _lengths(table: pa.Table, measure: Any) -> np.ndarray:
+    texts = [name for name in ("text", "text_pair") if name in table.column_names]
+    return np.sum([measure(table.column(name)).to_numpy() for name in texts], axis=0)
+
+
+def _histogram(values: np.ndarray, bins: tuple[int, ...]) -> dict[str, int]:
+    """Rows per range, from the first range to the last one that holds any."""
+    counts = np.bincount(np.searchsorted(bins, values), minlength=len(bins) + 1)
+    names = [f"{low + 1} to {high}" for low, high in zip((0, *bins), bins, strict=False)] + [
+        f"over {bins[-1]}"
+    ]
+    last = int(np.flatnonzero(counts)[-1]) + 1
+    return {name: int(count) for name, count in zip(names[:last], counts[:last], strict=True)}
+
+
+def _number_edges(splits: dict[str, pa.Table]) -> np.ndarray:
+    train = splits["train"].column("label").to_numpy()
+    return np.linspace(train.min(), train.max(), NUMBER_BINS + 1)
+
+
+def _label_counts(
+    labels: pa.ChunkedArray, class_names: tuple[str, ...] | None, edges: np.ndarray | None
+) -> dict[str, int]:
+    if labels.null_count:
+        return {"(no label)": labels.null_count}
+    values = labels.to_numpy()
+    if class_names is not None:
+        counts = np.bincount(values, minlength=len(class_names))
+        return {name: int(count) for name, count in zip(class_names, counts, strict=True)}
+    assert edges is not None
+    # Numbers beyond train's range count with the outer bins.
+    bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, NUMBER_BINS - 1)
+    counts = np.bincount(bins, minlength=NUMBER_BINS)
+    names = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}

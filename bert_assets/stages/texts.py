@@ -1,0 +1,72 @@
+"""Texts that a user hands in for labelling, and the file that the labels go to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from bert_assets.config.schema import DatasetConfig
+from bert_assets.errors import UserError
+from bert_assets.stages.columns import text_columns
+from bert_assets.stages.source import read_table
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
+
+
+def examples_of(dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
+    """The dataset's own `examples`, pairs split into two lists."""
+    if not dataset.examples:
+        raise UserError(
+            f"there is nothing to label: give texts or a file, or write examples: [...] for the dataset "
+            f"{dataset.name} in its YAML file"
+        )
+    pairs = [example for example in dataset.examples if not isinstance(example, str)]
+    if not pairs:
+        return [str(example) for example in dataset.examples], None
+    return [first for first, _ in pairs], [second for _, second in pairs]
+
+
+def read_texts(path: str, dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
+    """The text columns of a csv, tsv, jsonl or parquet file, named as in the dataset (or inferred as there)."""
+    table = read_table(path, dataset.format)
+    text, pair = text_columns(table.column_names, dataset, where=path)
+    texts = table.column(text).cast(pa.string()).to_pylist()
+    return texts, None if pair is None else table.column(pair).cast(pa.string()).to_pylist()
+
+
+def write_table(table: pa.Table, class_names: tuple[str, ...] | None, path: Path) -> None:
+    """Write predictions as csv, jsonl or parquet; probabilities become a column per class.
+
+    The file appears whole or not at all. Raises UserError for another ending or a folder that is not there.
+    """
+    if path.suffix not in ENDINGS:
+        raise UserError(f"{path}: predictions are written as {', '.join(ENDINGS)}; give the file one of these endings")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: the folder {path.parent} does not exist")
+    if class_names is not None:
+        table = spread_probabilities(table, class_names)
+    staged = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".parquet":
+            pq.write_table(table, staged)
+        elif path.suffix == ".csv":
+            pyarrow.csv.write_csv(table, staged)
+        else:
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+            staged.write_text("".join(lines), encoding="utf-8")
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def spread_probabilities(table: pa.Table, class_names: tuple[str, ...]) -> pa.Table:
+    """`probabilities` as one column per class, named `probability_<class>`."""
+    flat = table.column("probabilities").combine_chunks().flatten().to_numpy()
+    matrix = flat.reshape(table.num_rows, len(class_names))
+    for index, name in enumerate(class_names):
+        table = table.append_column(f"probability_{name}", pa.array(matrix[:, index].copy()))
+    return table.drop_columns(["probabilities"])

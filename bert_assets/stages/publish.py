@@ -143,6 +143,6 @@ def load_model(published: PublishedModel, device: torch.device) -> torch.nn.Modu
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(
-        published.model_folder, dtype=torch.float32, use_safetensors=True, attn_implementation="sdpa"
+        published.model_folder, dtype=torch.float32, use_safetensors=True
     )
     return model.to(device).eval()

@@ -1,0 +1,124 @@
+"""Token ids of whole splits: made once per snapshot, tokenizer and length, and shared by every run that has these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+from bert_assets.stages.snapshot import Snapshot
+from bert_assets.store.hashing import sha256_bytes, sha256_json
+from bert_assets.store.store import Store
+
+TOKENS_VERSION = 1
+# Texts encoded at a time: the library's objects are far larger than the numbers taken from them.
+TEXTS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedSplit:
+    """Token ids of all rows, end to end.
+
+    `ids` (int32) and `type_ids` (uint8, 1 in the second text of a pair) have shape (tokens,); row i is
+    `ids[offsets[i]:offsets[i + 1]]`; `offsets` is int64, shape (rows + 1,). `truncated` (bool, shape (rows,)) says
+    which rows were longer than `max_length`.
+    """
+
+    ids: np.ndarray
+    type_ids: np.ndarray
+    offsets: np.ndarray
+    truncated: np.ndarray
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens per row, int64, shape (rows,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> int:
+        return len(self.offsets) - 1
+
+
+def tokenize_snapshot(
+    store: Store, snapshot: Snapshot, tokenizer_json: bytes, max_length: int
+) -> dict[str, TokenizedSplit]:
+    """Every split of the snapshot, from `cache/tokens` if it is there and verifies."""
+    key = sha256_json(
+        {
+            "snapshot": snapshot.content_hash,
+            "tokenizer": sha256_bytes(tokenizer_json),
+            "max_length": max_length,
+            "tokenizers": version("tokenizers"),
+            "version": TOKENS_VERSION,
+        }
+    )
+
+    def write(folder: Path) -> None:
+        for split in snapshot.rows:
+            texts = snapshot.table(split, ["text", "text_pair"] if snapshot.has_pair else ["text"])
+            pairs = texts.column("text_pair").to_pylist() if snapshot.has_pair else None
+            tokens = tokenize_texts(tokenizer_json, texts.column("text").to_pylist(), pairs, max_length)
+            save_file({name: getattr(tokens, name) for name in _ARRAYS}, folder / f"{split}.safetensors")
+
+    folder = store.publish(f"cache/tokens/{key}", write=write, manifest={"kind": "tokens"})
+    return {split: TokenizedSplit(**load_file(folder / f"{split}.safetensors")) for split in snapshot.rows}
+
+
+_ARRAYS = ("ids", "type_ids", "offsets", "truncated")
+
+
+def tokenize_texts(
+    tokenizer_json: bytes, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
+) -> TokenizedSplit:
+    """Encode texts, or pairs of texts, with the tokenizer's special tokens, cut to `max_length` tokens.
+
+    Of a pair that is too long, the longer text is cut first.
+    """
+    # Made anew from its bytes each time: padding and truncation are state of the tokenizer.
+    tokenizer = Tokenizer.from_str(tokenizer_json.decode())
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    ids: list[np.ndarray] = []
+    type_ids: list[np.ndarray] = []
+    lengths = np.zeros(len(texts), np.int64)
+    truncated = np.zeros(len(texts), bool)
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        part = slice(start, start + TEXTS_AT_ONCE)
+        batch = list(texts[part]) if pairs is None else list(zip(texts[part], pairs[part], strict=True))
+        for row, encoding in enumerate(tokenizer.encode_batch_fast(batch), start):
+            ids.append(np.array(encoding.ids, np.int32))
+            type_ids.append(np.array(encoding.type_ids, np.uint8))
+            lengths[row] = len(ids[-1])
+            truncated[row] = lengths[row] == max_length and bool(encoding.overflowing)
+    return TokenizedSplit(
+        ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
+        type_ids=np.concatenate(type_ids) if type_ids else np.zeros(0, np.uint8),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        truncated=truncated,
+    )
+
+
+def collate(
+    tokens: TokenizedSplit, rows: np.ndarray, pad_id: int, with_type_ids: bool
+) -> dict[str, np.ndarray]:
+    """`input_ids`, `attention_mask` and, if asked for, `token_type_ids`: int64, shape (rows, longest of them)."""
+    lengths = tokens.lengths[rows]
+    positions = np.arange(lengths.max())
+    inside = positions < lengths[:, None]
+    source = (tokens.offsets[rows][:, None] + positions)[inside]
+
+    def padded(values: np.ndarray, padding: int) -> np.ndarray:
+        result = np.full(inside.shape, padding, np.int64)
+        result[inside] = values[source]
+        return result
+
+    arrays = {"input_ids": padded(tokens.ids, pad_id), "attention_mask": inside.astype(np.int64)}
+    if with_type_ids:
+        arrays["token_type_ids"] = padded(tokens.type_ids, 0)
+    return arrays

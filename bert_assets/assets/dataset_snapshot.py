@@ -1,6 +1,5 @@
 """dataset_snapshot[dataset]: a source becomes a content-hashed Parquet snapshot, judged by the data gate."""
 
-from __future__ import annotations
 
 import dagster as dg
 
@@ -27,7 +26,7 @@ def build_dataset_snapshot(experiments: Experiments, partitions: Partitions) -> 
             for name, description in CHECKS.items()
         ],
     )
-    def dataset_snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def dataset_snapshot(context: dg.AssetExecutionContext):
         """Parquet per split with a content hash over schema, values, nulls and row order.
 
         The same content is the same snapshot, whatever file it came from; one changed cell is another.

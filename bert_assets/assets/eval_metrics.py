@@ -1,6 +1,5 @@
 """eval_metrics[run]: metrics with confidence intervals and plots, from the run's predictions."""
 
-from __future__ import annotations
 
 import dagster as dg
 
@@ -19,7 +18,7 @@ def build_eval_metrics(partitions: Partitions) -> dg.AssetsDefinition:
     )
     def eval_metrics(
         context: dg.AssetExecutionContext, predictions, snapshots: dg.ResourceParam[SnapshotIOManager]
-    ) -> dg.MaterializeResult:
+    ):
         """Accuracy, F1, MCC, log loss, AUROC, calibration, or Pearson, Spearman, MSE, MAE; no forward pass."""
         from bert_assets.stages.evaluation import evaluate_predictions
 

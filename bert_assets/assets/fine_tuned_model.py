@@ -1,7 +1,5 @@
 """fine_tuned_model[run]: a Hugging Face model trained from the dataset's snapshot, resuming where it was killed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,7 +32,7 @@ class TrainingConfig(dg.Config):
 
 
 def build_fine_tuned_model(
-    experiments: Experiments, partitions: Partitions, on_progress: Callable[[str, Progress], object]
+    experiments: Experiments, partitions: Partitions, on_progress: "Callable[[str, Progress], object]"
 ) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.runs,
@@ -52,7 +50,7 @@ def build_fine_tuned_model(
         dataset_snapshot,
         snapshots: dg.ResourceParam[SnapshotIOManager],
         models: dg.ResourceParam[ModelIOManager],
-    ) -> dg.MaterializeResult:
+    ):
         """A fine-tuned classifier or regressor: published weights, tokenizer, model card and manifest.
 
         Materializing the same recipe again verifies and returns what is there.
@@ -76,7 +74,7 @@ def build_fine_tuned_model(
             plan = plan_training(models.store, frozen.run, dataset_snapshot, experiments.root)
             context.log.info(f"model id {plan.recipe.model_id}")
 
-            def observe(progress: Progress) -> None:
+            def observe(progress: "Progress") -> None:
                 on_progress(name, progress)
                 if progress.event != "train":
                     context.log_event(

@@ -1,6 +1,5 @@
 """inference[run]: labels and confidences for texts that a user hands in; in no job, run on demand."""
 
-from __future__ import annotations
 
 import dagster as dg
 from pydantic import Field
@@ -35,7 +34,7 @@ def build_inference(experiments: Experiments, partitions: Partitions) -> dg.Asse
         config: InferenceConfig,
         fine_tuned_model,
         models: dg.ResourceParam[ModelIOManager],
-    ) -> dg.MaterializeResult:
+    ):
         """Label, label id, confidence and probabilities for each text, as Parquet."""
         from bert_assets.stages.predictions import predict_texts, publish_predictions
         from bert_assets.stages.texts import examples_of, read_texts

@@ -1,6 +1,5 @@
 """leaderboard: every evaluated run side by side, as a table and a report."""
 
-from __future__ import annotations
 
 import dagster as dg
 
@@ -19,7 +18,7 @@ def build_leaderboard(experiments: Experiments, partitions: Partitions) -> dg.As
     )
     def leaderboard(
         context: dg.AssetExecutionContext, eval_metrics, snapshots: dg.ResourceParam[SnapshotIOManager]
-    ) -> dg.MaterializeResult:
+    ):
         """All evaluated runs of each dataset, sorted by validation, reported on test; stale runs apart."""
         from bert_assets.stages.standings import publish_standings
 

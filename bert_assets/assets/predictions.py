@@ -1,6 +1,5 @@
 """predictions[run]: one row per validation and test example of the snapshot that the model was trained from."""
 
-from __future__ import annotations
 
 import dagster as dg
 
@@ -21,7 +20,7 @@ def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         fine_tuned_model,
         snapshots: dg.ResourceParam[SnapshotIOManager],
-    ) -> dg.MaterializeResult:
+    ):
         """Row id, label, prediction and probabilities of every validation and test row, as Parquet."""
         from bert_assets.stages.predictions import predict_snapshot, publish_predictions
 

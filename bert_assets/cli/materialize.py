@@ -67,6 +67,7 @@ class Materializer:
     ) -> Outcome:
         """One Dagster run over the assets and one partition; a failure is an Outcome, an interrupt is raised."""
         what = f"{assets[0]}[{partition}]" if partition else assets[0]
+        done = ", ".join(assets) + (f" [{partition}]" if partition else "")
         self.progress.reset(self.bar, total=None, description=what, note="")
         job = self.definitions.resolve_implicit_global_asset_job_def()
         try:
@@ -85,9 +86,9 @@ class Materializer:
         except dg.DagsterExecutionInterruptedError as stopped:
             raise BertAssetsError(str(stopped) or f"{what} was stopped; repeat the command to go on") from None
         if result.success:
-            self.console.print(f"[green]✓[/green] {what}", highlight=False)
+            self.console.print("✓ " + done, style="green", markup=False, highlight=False)
             return Outcome(what=what, succeeded=True)
-        self.console.print(f"[red]✗[/red] {what}", highlight=False)
+        self.console.print("✗ " + done, style="red", markup=False, highlight=False)
         reason, exit_code = failure_of(result)
         return Outcome(what=what, succeeded=False, reason=reason, exit_code=exit_code)
 
@@ -106,7 +107,7 @@ class Materializer:
         )
         if progress.event == "evaluation" and not self.console.is_terminal:
             note = ", ".join(parts)
-            self.console.print(f"  {run} step {progress.step}/{progress.total_steps}: {note}", highlight=False)
+            self.console.print(f"  {run} step {progress.step}/{progress.total_steps}: {note}", highlight=False, soft_wrap=True)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -123,7 +124,7 @@ def build_model(
         pad_token_id=base.config["pad_token_id"],
         **of_task,
     )
-    with _quiet_loading():
+    with quiet_transformers():
         model = AutoModelForSequenceClassification.from_pretrained(
             base.folder,
             config=config,
@@ -139,19 +140,20 @@ def build_model(
     return model
 
 
-class _quiet_loading:
-    """Silence transformers' report on the head's weights, which are new by design."""
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' report on weights that are new by design, and its bar for loading the others."""
+    from transformers.utils import logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.before = logging.get_verbosity()
-        logging.set_verbosity_error()
-
-    def __exit__(self, *exception: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self.before)
+    before, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if had_bar:
+            logging.enable_progress_bar()
 
 
 # --- From scratch ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bert_assets.errors import StoreError
-from bert_assets.stages.base_model import BaseModel
+from bert_assets.stages.base_model import BaseModel, quiet_transformers
 from bert_assets.stages.checkpoint import MODEL, Checkpoints, model_tensors, write_tensors
 from bert_assets.stages.model_card import model_card
 from bert_assets.stages.train import Trained, write_log
@@ -142,7 +142,8 @@ def load_model(published: PublishedModel, device: torch.device) -> torch.nn.Modu
     """The model with its published weights, float32, in evaluation mode."""
     from transformers import AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(
-        published.model_folder, dtype=torch.float32, use_safetensors=True
-    )
+    with quiet_transformers():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            published.model_folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
     return model.to(device).eval()

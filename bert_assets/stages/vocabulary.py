@@ -7,6 +7,7 @@ learnt here; normalization, splitting and the tokenizer itself are that library'
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
@@ -114,7 +115,7 @@ def _alphabet(words: Counter[str]) -> set[str]:
 
 
 def _pairs(symbols: Symbols) -> list[Pair]:
-    return list(zip(symbols, symbols[1:], strict=False))
+    return list(itertools.pairwise(symbols))
 
 
 def _merge(symbols: Symbols, pair: Pair, merged: str) -> Symbols:

@@ -34,8 +34,14 @@ def machine() -> str:
     import os
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers", "numpy"))
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers", "numpy")
+    )
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=RESULTS.parent, check=False
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        cwd=RESULTS.parent,
+        check=False,
     ).stdout.strip()
     return f"{model}, {cores} cores, Python {platform.python_version()}, {versions}, commit {commit or 'unknown'}"

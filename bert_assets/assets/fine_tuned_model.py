@@ -87,6 +87,7 @@ def build_fine_tuned_model(
                 models.store,
                 plan,
                 force=config.force,
+                checkpoints=models.checkpoints(plan.recipe.model_id),
                 preferred=models.preferred_weights(name, plan.recipe.model_id),
                 lineage={
                     "dagster_run": context.run_id,

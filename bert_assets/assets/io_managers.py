@@ -18,6 +18,7 @@ from bert_assets.errors import UserError
 from bert_assets.store.store import Store
 
 if TYPE_CHECKING:
+    from bert_assets.stages.checkpoint import Checkpoints
     from bert_assets.stages.evaluation import Metrics
     from bert_assets.stages.predictions import Predictions
     from bert_assets.stages.publish import PublishedModel, StagedModel
@@ -85,7 +86,7 @@ class SnapshotIOManager(StoreIOManager):
 
 
 class ModelIOManager(StoreIOManager):
-    """Publishes models, moves the run's pointer, and says where training resumes: in the store's work folder."""
+    """Publishes models, moves the run's pointer, and says where a training resumes."""
 
     def handle_output(self, context: dg.OutputContext, obj: ModelOutput) -> None:
         from bert_assets.stages.publish import StagedModel, publish_model
@@ -120,6 +121,12 @@ class ModelIOManager(StoreIOManager):
             if found is None:
                 raise UserError(f"the run {run} has no model yet: materialize fine_tuned_model for it first")
             return load_published(self.store, str(found["model_id"]), str(found["weights_sha256"]))
+
+    def checkpoints(self, model_id: str) -> Checkpoints:
+        """Where a training of that recipe resumes, and keeps its checkpoints."""
+        from bert_assets.stages.checkpoint import Checkpoints
+
+        return Checkpoints(self.store, model_id)
 
     def preferred_weights(self, run: str, model_id: str) -> str | None:
         """The weights that the run's pointer names, where several are published for its recipe."""

@@ -88,6 +88,7 @@ def progress_metadata(progress: Progress) -> dict[str, Any]:
         "step": progress.step,
         "total_steps": progress.total_steps,
         "epoch": round(progress.epoch, 4),
+        "seconds": round(progress.seconds, 1),
     }
     for name, value in progress.values.items():
         if name == "path":

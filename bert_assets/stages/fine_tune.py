@@ -50,13 +50,14 @@ def fine_tune(
     *,
     force: bool = False,
     preferred: str | None = None,
+    checkpoints: Checkpoints | None = None,
     lineage: dict[str, Any] | None = None,
     report: Callable[[Progress], object] = lambda progress: None,
     on_wait: Callable[[str], object] = lambda holder: None,
 ) -> StagedModel | PublishedModel:
     """Train the plan's recipe, or return what is already published for it.
 
-    `force` trains although it is. `preferred` names the weights to return where several are published. `lineage`
+    `checkpoints` says where to resume; by default the store's own. `force` trains although it is published. `preferred` names the weights to return where several are published. `lineage`
     goes into the manifest. While another process trains the same recipe, this one waits (`on_wait` is told for
     whom) and returns its result.
     """
@@ -70,7 +71,8 @@ def fine_tune(
         if not force and (found := find_published(store, model_id, preferred)):
             lease.release()
             return found
-        return _train_and_stage(store, plan, lease, lineage or {}, report)
+        checkpoints = checkpoints or Checkpoints(store, model_id)
+        return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
     except BaseException:
         lease.release()
         raise
@@ -80,6 +82,7 @@ def _train_and_stage(
     store: Store,
     plan: TrainingPlan,
     lease: Lease,
+    checkpoints: Checkpoints,
     lineage: dict[str, Any],
     report: Callable[[Progress], object],
 ) -> StagedModel:
@@ -91,7 +94,6 @@ def _train_and_stage(
     make_folder(lease.folder)
     write_sealed(lease.folder / "recipe.json", {"model_id": recipe.model_id, "run": run.name, "recipe": recipe.document()})
     data = training_data(store, plan)
-    checkpoints = Checkpoints(store, recipe.model_id)
     with deferred_interrupts() as interrupt:
         trained = train(
             run,

@@ -34,7 +34,7 @@ from bert_assets.store.lease import Lease
 class TrainingDiverged(BertAssetsError):
     """The loss is no longer a number; trying again would give the same."""
 
-    exit_code = 2
+    exit_code = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +49,16 @@ class TrainingData:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """One thing that happened: `event` is `train`, `evaluation`, `checkpoint` or `resumed`."""
+    """One thing that happened: `event` is `train`, `evaluation`, `checkpoint` or `resumed`.
+
+    `seconds` is the training time so far, of all attempts.
+    """
 
     event: str
     step: int
     total_steps: int
     epoch: float
+    seconds: float
     values: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
@@ -135,6 +139,7 @@ def train(
             step=done,
             total_steps=schedule.total_steps,
             epoch=done / schedule.steps_per_epoch,
+            seconds=seconds_before + time.monotonic() - started,
             values=values,
         )
         if event in ("train", "evaluation"):
@@ -154,7 +159,7 @@ def train(
         )
         checkpoints.prune(lease, keep=run.keep_checkpoints, best=state.best_step)
         saved_at = time.monotonic()
-        last = state.log[-1] if state.log else {}
+        last = next((entry for entry in reversed(state.log) if entry["event"] == "train"), {})
         tell("checkpoint", done, path=str(folder), **{key: last[key] for key in LOGGED if key in last})
 
     if resumed_from is not None or rejected:

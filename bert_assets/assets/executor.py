@@ -1,0 +1,74 @@
+"""The executor: a process per step, forked with the heavy imports done, all reading the experiments of the run's start."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from bert_assets.config.experiments import Experiments
+from bert_assets.stages.frozen import freeze_experiments
+from bert_assets.store.store import Store
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+
+# Step processes inherit it: the file that holds the experiments of their Dagster run.
+FROZEN_EXPERIMENTS = "BERT_ASSETS_FROZEN_EXPERIMENTS"
+# The step processes of one Dagster run are forked from a server that has the heavy imports behind it.
+FORKSERVER = {"forkserver": {"preload_modules": ["bert_assets.assets.preload"]}}
+
+
+class FrozenExecutor(dg.Executor):
+    """Dagster's multiprocess executor, over experiments that stand still.
+
+    Every step process loads the definitions anew. Without this, a step that is retried while somebody edits the YAML
+    finds its partition gone or half a file.
+    """
+
+    def __init__(self, inner: dg.Executor, store: Store, experiments: Experiments) -> None:
+        self._inner = inner
+        self._store = store
+        self._experiments = experiments
+
+    @property
+    def retries(self) -> "RetryMode":
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._inner.step_dependency_config
+
+    def execute(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        before = os.environ.get(FROZEN_EXPERIMENTS)
+        frozen = freeze_experiments(self._store, plan_context.run_id, self._experiments)
+        os.environ[FROZEN_EXPERIMENTS] = str(frozen)
+        try:
+            yield from self._inner.execute(plan_context, execution_plan)
+        finally:
+            if before is None:
+                del os.environ[FROZEN_EXPERIMENTS]
+            else:
+                os.environ[FROZEN_EXPERIMENTS] = before
+
+
+def build_executor(experiments: Experiments, store: Path) -> dg.ExecutorDefinition:
+    """The multiprocess executor with its own configuration, such as `max_concurrent`."""
+    inner = dg.multiprocess_executor
+
+    @dg.executor(
+        name="multiprocess",
+        config_schema=inner.config_schema,
+        requirements=dg.multiple_process_executor_requirements(),
+    )
+    def multiprocess(context: dg.InitExecutorContext) -> dg.Executor:
+        create = inner.executor_creation_fn
+        assert create is not None, "Dagster's own executor has one"
+        return FrozenExecutor(create(context), Store(store), experiments)
+
+    return multiprocess.configured({"start_method": FORKSERVER})

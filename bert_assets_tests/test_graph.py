@@ -1,0 +1,268 @@
+"""The whole graph on a real Dagster instance, as a user runs it: `dagster asset materialize` in processes of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+
+import bert_assets
+from bert_assets.store.process import Process
+from bert_assets.store.store import Store
+from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
+
+REPOSITORY = Path(bert_assets.__file__).parent.parent
+RUN = "one-s1"
+GRID = YAML + "    grid: {seed: [1, 2]}\n"
+
+
+class Project:
+    """A project folder with a DAGSTER_HOME of its own."""
+
+    def __init__(self, root: Path, yaml: str = GRID) -> None:
+        self.root = root
+        self.world = make_world(root, yaml=yaml, store=root / "data" / "store")
+        self.home = root / "data" / "dagster"
+        self.home.mkdir(parents=True)
+        shutil.copy(REPOSITORY / "dagster.yaml", self.home)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BERT_ASSETS")},
+            "BERT_ASSETS_ROOT": str(root),
+            "DAGSTER_HOME": str(self.home),
+        }
+
+    @property
+    def store(self) -> Store:
+        return self.world.store
+
+    def start(self, assets: str, partition: str | None = None, *, config: dict | None = None) -> subprocess.Popen:
+        command = [Path(sys.executable).parent / "dagster", "asset", "materialize", "-m", "bert_assets.definitions"]
+        command += ["--select", assets]
+        command += ["--partition", partition] if partition else []
+        command += ["--config-json", json.dumps({"ops": config})] if config else []
+        # From another directory: nothing may depend on the current one.
+        return subprocess.Popen(
+            command,
+            env=self.environment,
+            cwd="/",
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def materialize(self, assets: str, partition: str | None = None, **options) -> tuple[int, str]:
+        process = self.start(assets, partition, **options)
+        output, _ = process.communicate(timeout=180)
+        return process.returncode, output
+
+    def succeed(self, assets: str, partition: str | None = None, **options) -> None:
+        code, output = self.materialize(assets, partition, **options)
+        assert code == 0, output
+
+    def instance(self) -> dg.DagsterInstance:
+        return dg.DagsterInstance.from_ref(dg.DagsterInstance.from_config(str(self.home)).get_ref())
+
+    def latest(self, asset: str, partition: str | None = None) -> dg.AssetMaterialization:
+        filters = dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(asset), asset_partitions=[partition] if partition else None
+        )
+        with self.instance() as instance:
+            event = instance.fetch_materializations(filters, limit=1).records[0].asset_materialization
+        assert event is not None
+        return event
+
+    def observations(self, asset: str, partition: str) -> list[dict]:
+        filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
+        with self.instance() as instance:
+            records = instance.fetch_observations(filters, limit=1000, ascending=True).records
+        return [
+            {name: value.value for name, value in record.asset_observation.metadata.items()}  # type: ignore[union-attr]
+            for record in records
+        ]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    """Everything materialized once: the snapshot, one of two runs, the leaderboard, the examples' labels."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.succeed("dataset_snapshot", "small")
+    project.succeed("fine_tuned_model,predictions,eval_metrics", RUN)
+    project.succeed("leaderboard")
+    # project.succeed("inference", RUN)
+    return project
+
+
+def version(event: dg.AssetMaterialization) -> str | None:
+    return (event.tags or {}).get("dagster/data_version")
+
+
+def test_the_snapshot_shows_its_hash_rows_labels_lengths_schema_and_preview(project):
+    event = project.latest("dataset_snapshot", "small")
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    pointer = project.store.read_pointer("datasets/small/current.json")
+    assert version(event) == metadata["content_hash"] == pointer["content_hash"]
+    assert metadata["rows_train"] + metadata["rows_validation"] + metadata["rows_test"] == 240
+    assert metadata["dagster/row_count"] == 240
+    assert {"labels", "lengths", "schema", "preview", "source_rows"} <= metadata.keys()
+    assert metadata["source_rows"]["read"] == metadata["source_rows"]["kept"] == 240
+
+
+def test_the_gates_verdicts_are_checks_of_the_snapshot(project):
+    with project.instance() as instance:
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey("dataset_snapshot"), "leakage"), limit=5
+        )
+    assert [record.status.value for record in records] == ["SUCCEEDED"]
+
+
+def test_the_model_shows_its_id_recipe_and_figures(project):
+    event = project.latest("fine_tuned_model", RUN)
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    pointer = project.store.read_pointer(f"runs/{RUN}.json")
+    assert version(event) == metadata["weights_sha256"] == pointer["weights_sha256"]
+    assert metadata["model_id"] == pointer["model_id"]
+    assert metadata["snapshot"] == project.store.read_pointer("datasets/small/current.json")["content_hash"]
+    assert metadata["recipe"]["settings"]["seed"] == 1
+    assert {"train_loss", "validation_accuracy", "examples_per_second", "parameters", "path"} <= metadata.keys()
+
+
+def test_training_tells_of_each_checkpoint_and_evaluation(project):
+    seen = project.observations("fine_tuned_model", RUN)
+    checkpoints = [entry for entry in seen if entry["event"] == "checkpoint"]
+    evaluations = [entry for entry in seen if entry["event"] == "evaluation"]
+    assert [entry["step"] for entry in evaluations] == [11, 22]
+    assert {3, 6, 9} <= {entry["step"] for entry in checkpoints}
+    for entry in checkpoints:
+        assert {"epoch", "step", "total_steps", "checkpoint", "loss", "learning_rate", "examples_per_second", "seconds"} <= entry.keys()
+    assert all("validation_accuracy" in entry for entry in evaluations)
+
+
+def test_predictions_hold_a_row_for_each_evaluated_row(project):
+    event = project.latest("predictions", RUN)
+    folder = project.store.path(f"predictions/{version(event)}")
+    table = pq.read_table(folder / "predictions.parquet")
+    snapshot = project.world.snapshot()
+    wanted = snapshot.table("validation")["row_id"].to_pylist() + snapshot.table("test")["row_id"].to_pylist()
+    assert table["row_id"].to_pylist() == wanted
+    assert table.column_names == ["split", "row_id", "label", "prediction", "probabilities"]
+
+
+def test_metrics_show_figures_intervals_and_plots(project):
+    event = project.latest("eval_metrics", RUN)
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    assert 0 <= metadata["test_accuracy"] <= 1
+    assert metadata["test_accuracy_interval"].startswith("[")
+    for plot in ("learning_curve", "confusion_validation", "reliability_test"):
+        assert metadata[plot].startswith("![")
+        assert "data:image/png;base64," in metadata[plot]
+
+
+def test_the_leaderboard_lists_what_is_there_and_misses_nothing(project):
+    event = project.latest("leaderboard")
+    folder = project.store.path(f"leaderboards/{version(event)}")
+    table = pq.read_table(folder / "leaderboard.parquet")
+    assert table["run"].to_pylist() == [RUN]
+    assert "<script src" not in (folder / "report.html").read_text()
+    assert project.store.read_pointer("leaderboards/current.json") is not None
+
+
+def test_inference_labels_the_datasets_examples_by_default(project):
+    event = project.latest("inference", RUN)
+    table = pq.read_table(project.store.path(f"inference/{version(event)}") / "predictions.parquet")
+    assert table["text"].to_pylist() == ["the lamp is bright", "a slow kettle"]
+    assert set(table["label"].to_pylist()) <= {"positive", "negative"}
+
+
+def test_inference_takes_texts_or_a_file(project, tmp_path):
+    project.succeed("inference", RUN, config={"inference": {"config": {"texts": ["a quiet fan"]}}})
+    event = project.latest("inference", RUN)
+    table = pq.read_table(project.store.path(f"inference/{version(event)}") / "predictions.parquet")
+    assert table["text"].to_pylist() == ["a quiet fan"]
+    write_rows(tmp_path / "texts.csv", small_rows(3))
+    project.succeed("inference", RUN, config={"inference": {"config": {"file": str(tmp_path / "texts.csv")}}})
+    event = project.latest("inference", RUN)
+    assert event.metadata["dagster/row_count"].value == 3
+
+
+def test_the_same_again_trains_nothing_and_gives_the_same_version(project):
+    before = project.latest("fine_tuned_model", RUN)
+    seen = len(project.observations("fine_tuned_model", RUN))
+    project.succeed("fine_tuned_model", RUN)
+    again = project.latest("fine_tuned_model", RUN)
+    assert version(again) == version(before)
+    assert again.metadata["reused"].value is True
+    assert len(project.observations("fine_tuned_model", RUN)) == seen
+
+
+def test_what_is_missing_upstream_is_named(project):
+    code, output = project.materialize("predictions", "one-s2")
+    assert code == 1
+    assert "the run one-s2 has no model yet: materialize fine_tuned_model for it first" in output
+
+
+def test_a_failed_data_check_stops_a_later_training_unless_it_is_overridden(tmp_path):
+    yaml = GRID.replace(
+        "    examples:",
+        "    checks: {class_balance: {min_share: 0.5, severity: error}}\n    examples:",
+    )
+    project = Project(tmp_path, yaml)
+    project.materialize("dataset_snapshot", "small")
+    code, output = project.materialize("fine_tuned_model", RUN)
+    assert code == 1
+    assert "fails its data checks" in output
+    assert "class_balance: the rarest class in train" in output
+    assert not project.store.exists("models")
+    override = {"fine_tuned_model": {"config": {"override_checks": ["class_balance"]}}}
+    project.succeed("fine_tuned_model", RUN, config=override)
+    pointer = project.store.read_pointer(f"runs/{RUN}.json")
+    assert pointer is not None
+    manifest = project.store.manifest(f"models/{pointer['model_id']}/{pointer['weights_sha256']}")
+    assert manifest["lineage"]["overridden_checks"] == ["class_balance"]
+
+
+EDITS = {
+    "another learning rate": lambda yaml: yaml.replace("1.0e-3", "5.0e-2"),
+    "the run is gone": lambda yaml: yaml.replace("  one:", "  other:"),
+    "half a file": lambda yaml: yaml[: len(yaml) // 2] + "\n  : [",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_killed_step_resumes_in_the_same_run_and_ignores_that_the_yaml_was_edited(tmp_path, edit):
+    # Long enough to be killed on its way.
+    yaml = GRID.replace("epochs: 2", "epochs: 30")
+    undisturbed = make_world(tmp_path / "undisturbed", yaml=yaml).train(RUN)
+    project = Project(tmp_path / "killed", yaml)
+    project.succeed("dataset_snapshot", "small")
+    running = project.start("fine_tuned_model,predictions,eval_metrics", RUN)
+    work = project.store.path(f"work/{undisturbed.model_id}")
+    victim = wait_for_checkpoint(work, running)
+    (project.root / "experiments" / "small.yaml").write_text(EDITS[edit](yaml))
+    os.kill(victim, signal.SIGKILL)
+    output, _ = running.communicate(timeout=180)
+    assert running.returncode == 0, output
+    pointer = project.store.read_pointer(f"runs/{RUN}.json")
+    assert pointer is not None
+    assert pointer["model_id"] == undisturbed.model_id
+    assert pointer["weights_sha256"] == undisturbed.weights_sha256
+    event = project.latest("fine_tuned_model", RUN)
+    assert event.metadata["resumed"].value == 1
+
+
+def wait_for_checkpoint(work: Path, running: subprocess.Popen) -> int:
+    """The process that trains, once it has written a checkpoint."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        if any(work.glob("checkpoints/step-*/state.json")):
+            lease = json.loads(max((work / "lease").glob("*.json")).read_bytes())
+            return Process.from_name(lease["holder"]).pid
+        time.sleep(0.02)
+    output = running.communicate(timeout=60)[0] if running.poll() is not None else "it still runs"
+    raise AssertionError(f"no checkpoint appeared: {output}")

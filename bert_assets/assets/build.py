@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from bert_assets.assets.dataset_snapshot import build_dataset_snapshot
+from bert_assets.assets.dataset_snapshot import SNAPSHOT_RETRIES, build_dataset_snapshot
 from bert_assets.assets.eval_metrics import build_eval_metrics
 from bert_assets.assets.executor import build_executor
-from bert_assets.assets.fine_tuned_model import build_fine_tuned_model
+from bert_assets.assets.fine_tuned_model import TRAINING_RETRIES, build_fine_tuned_model
 from bert_assets.assets.inference import build_inference
 from bert_assets.assets.io_managers import (
     LeaderboardIOManager,
@@ -32,16 +32,19 @@ def build_definitions(
     experiments: Experiments,
     store: Path,
     on_progress: Callable[[str, Progress], object] = lambda run, progress: None,
+    *,
+    retries: bool = True,
 ) -> dg.Definitions:
     """Assets, jobs and IO managers; reads nothing but what it is given, imports nothing heavy.
 
-    `on_progress` is called in the training process with the run's name and each logged step.
+    `on_progress` is called in the training process with the run's name and each logged step. Without `retries` an
+    interrupt ends the Dagster run: Dagster repeats an interrupted step that has a retry policy.
     """
     partitions = Partitions.of(experiments)
     root = str(store)
     assets = [
-        build_dataset_snapshot(experiments, partitions),
-        build_fine_tuned_model(experiments, partitions, on_progress),
+        build_dataset_snapshot(experiments, partitions, SNAPSHOT_RETRIES if retries else None),
+        build_fine_tuned_model(experiments, partitions, on_progress, TRAINING_RETRIES if retries else None),
         build_predictions(partitions),
         build_eval_metrics(partitions),
         build_leaderboard(experiments, partitions),

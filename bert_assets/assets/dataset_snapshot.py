@@ -14,13 +14,15 @@ SNAPSHOT_RETRIES = dg.RetryPolicy(
 )
 
 
-def build_dataset_snapshot(experiments: Experiments, partitions: Partitions) -> dg.AssetsDefinition:
+def build_dataset_snapshot(
+    experiments: Experiments, partitions: Partitions, retry_policy: dg.RetryPolicy | None
+) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.datasets,
         io_manager_key="snapshots",
         group_name="data",
         kinds={"parquet"},
-        retry_policy=SNAPSHOT_RETRIES,
+        retry_policy=retry_policy,
         check_specs=[
             dg.AssetCheckSpec(name, asset="dataset_snapshot", description=description, blocking=True)
             for name, description in CHECKS.items()

@@ -32,7 +32,10 @@ class TrainingConfig(dg.Config):
 
 
 def build_fine_tuned_model(
-    experiments: Experiments, partitions: Partitions, on_progress: "Callable[[str, Progress], object]"
+    experiments: Experiments,
+    partitions: Partitions,
+    on_progress: "Callable[[str, Progress], object]",
+    retry_policy: dg.RetryPolicy | None,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.runs,
@@ -41,7 +44,7 @@ def build_fine_tuned_model(
         group_name="training",
         kinds={"pytorch", "huggingface"},
         pool="training",
-        retry_policy=TRAINING_RETRIES,
+        retry_policy=retry_policy,
         code_version=ENGINE_VERSION,
     )
     def fine_tuned_model(

@@ -38,7 +38,7 @@ class Materializer:
 
     def __init__(self, experiments: Experiments, store: Path, console: Console) -> None:
         self.console = console
-        self.definitions = build_definitions(experiments, store, on_progress=self._show)
+        self.definitions = build_definitions(experiments, store, on_progress=self._show, retries=False)
         self.instance = dagster_instance(experiments.root)
         self.progress = Progress(
             SpinnerColumn(),

@@ -1,0 +1,138 @@
+"""The code location: what it holds, what it costs to load, who may import whom, and that the daemon loads it."""
+
+import ast
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import bert_assets
+from bert_assets.assets.build import build_definitions
+from bert_assets_tests.world import YAML, make_world
+
+PACKAGE = Path(bert_assets.__file__).parent
+REPOSITORY = PACKAGE.parent
+HEAVY = ("torch", "transformers", "tokenizers", "datasets", "pandas", "pyarrow", "matplotlib", "sklearn", "scipy")
+# Each may import itself and what stands after it.
+LAYERS = ("cli", "assets", "stages", "store", "config")
+# The store knows nothing of configurations, and configurations nothing of the store.
+MAY_IMPORT = {layer: LAYERS[index:] for index, layer in enumerate(LAYERS)} | {"store": ("store",), "config": ("config",)}
+
+
+@pytest.fixture
+def definitions(tmp_path) -> dg.Definitions:
+    world = make_world(tmp_path, yaml=YAML + "    grid: {seed: [1, 2]}\n")
+    return build_definitions(world.experiments, world.store.root)
+
+
+def loaded_modules(statement: str, root: Path) -> set[str]:
+    script = f"import sys\n{statement}\nprint(*sys.modules)"
+    environment = {**os.environ, "BERT_ASSETS_ROOT": str(root)}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement", ["import bert_assets.definitions", "import bert_assets.cli.main", "import bert_assets.cli.run"]
+)
+def test_loading_imports_nothing_heavy(tmp_path, statement):
+    make_world(tmp_path)
+    assert not loaded_modules(statement, tmp_path).intersection(HEAVY)
+
+
+def test_the_command_line_starts_without_dagster(tmp_path):
+    make_world(tmp_path)
+    for module in ("main", "runs", "predict"):
+        assert "dagster" not in loaded_modules(f"import bert_assets.cli.{module}", tmp_path)
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        layer = path.relative_to(PACKAGE).parts[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in names:
+                parts = name.split(".")
+                if layer in ("stages", "store", "config") and parts[0] == "dagster":
+                    wrong.append(f"{path.name} imports {name}")
+                if parts[0] == "bert_assets" and len(parts) > 1 and parts[1] in LAYERS and layer in LAYERS:
+                    if parts[1] not in MAY_IMPORT[layer]:
+                        wrong.append(f"{path.name} imports {name}")
+    assert wrong == []
+
+
+def test_the_graph_has_the_documented_assets_partitions_and_lineage(definitions):
+    graph = definitions.resolve_asset_graph()
+    runs, datasets = ["one-s1", "one-s2"], ["small"]
+    expected = {
+        "dataset_snapshot": ([], datasets),
+        "fine_tuned_model": (["dataset_snapshot"], runs),
+        "predictions": (["fine_tuned_model"], runs),
+        "eval_metrics": (["predictions"], runs),
+        "leaderboard": (["eval_metrics"], None),
+        "inference": (["fine_tuned_model"], runs),
+    }
+    found = {}
+    for node in graph.asset_nodes:
+        partitions = node.partitions_def
+        found[node.key.to_user_string()] = (
+            sorted(key.to_user_string() for key in node.parent_keys),
+            None if partitions is None else list(partitions.get_partition_keys()),
+        )
+    assert found == expected
+
+
+def test_a_dataset_maps_to_its_runs(definitions):
+    asset = definitions.resolve_assets_def("fine_tuned_model")
+    mapping = asset.get_partition_mapping(dg.AssetKey("dataset_snapshot"))
+    assert isinstance(mapping, dg.StaticPartitionMapping)
+    assert dict(mapping.downstream_partition_keys_by_upstream_partition_key) == {"small": ["one-s1", "one-s2"]}
+
+
+def test_inference_is_in_no_job(definitions):
+    jobs = [job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")]
+    assert jobs
+    for job in jobs:
+        assert "inference" not in job.graph.node_dict
+
+
+def test_experiments_with_datasets_alone_load(tmp_path):
+    world = make_world(tmp_path, yaml=YAML.split("runs:")[0])
+    assert build_definitions(world.experiments, world.store.root).resolve_asset_graph()
+
+
+def test_the_daemon_loads_the_code_location(tmp_path):
+    make_world(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(REPOSITORY / "dagster.yaml", home)
+    environment = {**os.environ, "BERT_ASSETS_ROOT": str(tmp_path), "DAGSTER_HOME": str(home)}
+    binaries = Path(sys.executable).parent
+    daemon = subprocess.Popen(
+        [binaries / "dagster-daemon", "run", "-w", str(REPOSITORY / "workspace.yaml")],
+        env=environment,
+        cwd="/",
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        alive = False
+        while not alive and time.monotonic() < deadline and daemon.poll() is None:
+            check = [binaries / "dagster-daemon", "liveness-check"]
+            alive = subprocess.run(check, env=environment, capture_output=True, check=False).returncode == 0
+    finally:
+        daemon.send_signal(signal.SIGINT)
+        output, _ = daemon.communicate(timeout=60)
+    assert alive, output
+    assert "Instance is configured with the following daemons" in output
+    assert "Error" not in output

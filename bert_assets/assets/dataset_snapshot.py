@@ -1,6 +1,5 @@
 """dataset_snapshot[dataset]: a source becomes a content-hashed Parquet snapshot, judged by the data gate."""
 
-
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures

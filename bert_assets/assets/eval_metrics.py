@@ -1,6 +1,5 @@
 """eval_metrics[run]: metrics with confidence intervals and plots, from the run's predictions."""
 
-
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures

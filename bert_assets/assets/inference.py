@@ -1,5 +1,6 @@
 """inference[run]: labels and confidences for texts that a user hands in; in no job, run on demand."""
 
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -17,7 +18,7 @@ class InferenceConfig(dg.Config):
     texts: list[str] = Field(default=[], description="Texts to label.")
     text_pairs: list[str] = Field(default=[], description="Second texts, as many, where the model takes pairs.")
     file: str = Field(
-        default="", description="A csv, tsv, jsonl or parquet file with the dataset's text columns."
+        default="", description="A csv, tsv, jsonl or parquet file with the dataset's text columns; relative to the project's root."
     )
 
 
@@ -42,7 +43,7 @@ def build_inference(experiments: Experiments, partitions: Partitions) -> dg.Asse
         dataset = experiments.datasets[experiments.runs[context.partition_key].dataset]
         with clear_failures():
             if config.file:
-                texts, pairs = read_texts(config.file, dataset)
+                texts, pairs = read_texts(experiments.root / Path(config.file).expanduser(), dataset)
             elif config.texts:
                 texts, pairs = config.texts, config.text_pairs or None
             else:

@@ -1,6 +1,5 @@
 """leaderboard: every evaluated run side by side, as a table and a report."""
 
-
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures

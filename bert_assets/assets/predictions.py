@@ -1,6 +1,5 @@
 """predictions[run]: one row per validation and test example of the snapshot that the model was trained from."""
 
-
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures

@@ -47,10 +47,12 @@ def command(
 
     from bert_assets.stages.predictions import predict_texts
     from bert_assets.stages.publish import load_published
-    from bert_assets.stages.texts import read_texts, write_table
+    from bert_assets.stages.texts import read_texts, require_writable, write_table
 
+    if output is not None:
+        require_writable(output)
     if source is not None:
-        given, given_pairs = read_texts(str(source), experiments.datasets[experiments.runs[run].dataset])
+        given, given_pairs = read_texts(source, experiments.datasets[experiments.runs[run].dataset])
     else:
         given, given_pairs = list(texts), list(pairs) or None
     published = load_published(store, pointer["model_id"], pointer["weights_sha256"])

@@ -55,23 +55,9 @@ def choose_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> 
     `names` are the columns of `where`, a file or hub dataset. Raises UserError for a column that is not there, and
     where the names leave no choice or more than one.
     """
-    for key in ("text", "text_pair", "label"):
-        named = getattr(dataset, key)
-        if named is not None and named not in names:
-            raise UserError(
-                f"{where}: there is no column {named!r} for `{key}`.{what_is_there(named, names)}"
-            )
-    text, text_pair, label = dataset.text, dataset.text_pair, dataset.label
-    if text is None:
-        taken = {text_pair, label}
-        text, inferred_pair = _infer_text([name for name in names if name not in taken], names, where)
-        if text_pair is None:
-            text_pair = inferred_pair
-        elif inferred_pair is not None:
-            raise UserError(
-                f"{where}: `text_pair` is {text_pair!r}, but `text` could be {text!r} or {inferred_pair!r}. Name it: "
-                f"text: {text}"
-            )
+    _require(dataset, ("text", "text_pair", "label"), names, where)
+    text, text_pair = text_columns(dataset, names, where)
+    label = dataset.label
     if label is None:
         label = _infer_label([name for name in names if name not in (text, text_pair)], names, where)
     chosen = [name for name in (text, text_pair, label) if name is not None]
@@ -80,6 +66,31 @@ def choose_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> 
             f"{where}: `text`, `text_pair` and `label` must be different columns, not {_listed(chosen)}"
         )
     return Columns(text=text, text_pair=text_pair, label=label)
+
+
+def text_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> tuple[str, str | None]:
+    """The columns of the text and of its pair, if there is one; for files of texts alone, without a label."""
+    _require(dataset, ("text", "text_pair"), names, where)
+    text, text_pair = dataset.text, dataset.text_pair
+    if text is not None:
+        return text, text_pair
+    taken = {text_pair, dataset.label}
+    text, inferred_pair = _infer_text([name for name in names if name not in taken], names, where)
+    if text_pair is not None and inferred_pair is not None:
+        raise UserError(
+            f"{where}: `text_pair` is {text_pair!r}, but `text` could be {text!r} or {inferred_pair!r}. Name it: "
+            f"text: {text}"
+        )
+    return text, text_pair or inferred_pair
+
+
+def _require(dataset: DatasetConfig, keys: Sequence[str], names: Sequence[str], where: str) -> None:
+    for key in keys:
+        named = getattr(dataset, key)
+        if named is not None and named not in names:
+            raise UserError(
+                f"{where}: there is no column {named!r} for `{key}`.{what_is_there(named, names)}"
+            )
 
 
 def what_is_there(wanted: str, names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from bert_assets.stages.json_lines import json_keys, json_row_lines, read_json_l
 from bert_assets.stages.locations import Location, find_locations
 from bert_assets.stages.source_rows import SourcePart, SourceRows
 
-__all__ = ["SourcePart", "SourceRows", "read_source"]
+__all__ = ["SourcePart", "SourceRows", "read_source", "read_table"]
 
 FORMATS = {
     ".csv": "csv",
@@ -38,6 +38,13 @@ def read_source(dataset: DatasetConfig, root: Path) -> SourceRows:
     if isinstance(dataset.source, HubSource):
         return read_hub(dataset, dataset.source)
     return _read_files(dataset, dataset.source, root)
+
+
+def read_table(path: Path, options: FormatConfig) -> pa.Table:
+    """All columns of one file, read as a source's are; a relative path counts from the current directory."""
+    (location,) = find_locations(str(path.absolute()), path.absolute().parent)
+    file = _SourceFile.open(location, options)
+    return file.read(file.column_names())
 
 
 def _read_files(dataset: DatasetConfig, source: FileSource, root: Path) -> SourceRows:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from bert_assets.config.schema import DatasetConfig
+from bert_assets.config.schema import DatasetConfig, FormatConfig
 from bert_assets.errors import UserError
 from bert_assets.stages.columns import text_columns
 from bert_assets.stages.source import read_table
@@ -30,23 +30,30 @@ def examples_of(dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
     return [first for first, _ in pairs], [second for _, second in pairs]
 
 
-def read_texts(path: str, dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
+def read_texts(path: Path, dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
     """The text columns of a csv, tsv, jsonl or parquet file, named as in the dataset (or inferred as there)."""
-    table = read_table(path, dataset.format)
-    text, pair = text_columns(table.column_names, dataset, where=path)
+    if not path.is_file():
+        raise UserError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give a file of texts")
+    table = read_table(path, dataset.format if path.suffix in (".csv", ".tsv") else FormatConfig())
+    text, pair = text_columns(dataset, table.column_names, str(path))
     texts = table.column(text).cast(pa.string()).to_pylist()
     return texts, None if pair is None else table.column(pair).cast(pa.string()).to_pylist()
+
+
+def require_writable(path: Path) -> None:
+    """Raise UserError for an ending that is not written, or a folder that is not there."""
+    if path.suffix not in ENDINGS:
+        raise UserError(f"{path}: predictions are written as {', '.join(ENDINGS)}; give the file one of these endings")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: the folder {path.parent} does not exist")
 
 
 def write_table(table: pa.Table, class_names: tuple[str, ...] | None, path: Path) -> None:
     """Write predictions as csv, jsonl or parquet; probabilities become a column per class.
 
-    The file appears whole or not at all. Raises UserError for another ending or a folder that is not there.
+    The file appears whole or not at all.
     """
-    if path.suffix not in ENDINGS:
-        raise UserError(f"{path}: predictions are written as {', '.join(ENDINGS)}; give the file one of these endings")
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: the folder {path.parent} does not exist")
+    require_writable(path)
     if class_names is not None:
         table = spread_probabilities(table, class_names)
     staged = path.with_name(f".{path.name}.part")

@@ -207,7 +207,12 @@ def clear_disk_errors(root: Path) -> Iterator[None]:
                 f"the disk that holds the store {root} is full ({error.strerror}). Nothing half-written was "
                 "kept and nothing was lost: make space, then repeat the command."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno == errno.EIO:
+            raise StoreError(
+                f"the disk that holds the store {root} fails ({error.strerror}: {error.filename}). Nothing half-written "
+                "was kept; check the disk, then repeat the command."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise UserError(
                 f"the store {root} cannot be written: {error.strerror} ({error.filename}). Make it writable, "
                 "or name another folder in BERT_ASSETS_STORE."

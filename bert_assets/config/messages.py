@@ -1,0 +1,93 @@
+"""Words for the one who wrote the YAML: how a value is shown, what was expected of it, what comes near it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+SHOWN = 60
+
+# A number as the YAML reads it: in quotes it is text.
+_NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+
+class Wrong(ValueError):
+    """A value that is refused, in words for its writer; `at` is the key within the value, if it is a mapping."""
+
+    def __init__(self, message: str, at: str | None = None) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+def show(value: Any) -> str:
+    """A value as its writer knows it, short."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, str):
+        return repr(value) if len(value) <= SHOWN else f"{value[:SHOWN]!r}…"
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def one_of(choices: Iterable[str]) -> str:
+    *most, last = choices
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def did_you_mean(word: Any, known: Iterable[str]) -> str:
+    near = get_close_matches(word.lower(), list(known), n=1) if isinstance(word, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+_BOUNDS = {
+    "greater_than": ("gt", "a number greater than"),
+    "greater_than_equal": ("ge", "a number of at least"),
+    "less_than": ("lt", "a number less than"),
+    "less_than_equal": ("le", "a number of at most"),
+}
+_TYPES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def describe(kind: str, context: Mapping[str, Any], value: Any) -> str:
+    """What pydantic's error of this kind, with this `ctx`, means to the one who wrote `value`."""
+    if isinstance(wrong := context.get("error"), Wrong):
+        return str(wrong)
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        bound = context[key]
+        expected = f"{words} {bound:g}" if isinstance(bound, float) else f"{words} {bound}"
+        return f"expected {expected}, got {show(value)}"
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        return f"expected {one_of(choices)}, got {show(value)}{did_you_mean(value, choices)}"
+    if kind == "union_tag_not_found":
+        return "required key 'type' is missing: expected type: file or type: hub"
+    if kind == "union_tag_invalid":
+        tag = context["tag"]
+        return f"expected type: file or type: hub, got {show(tag)}{did_you_mean(tag, ['file', 'hub'])}"
+    expected = _TYPES.get(kind, f"another value ({kind.replace('_', ' ')})")
+    return f"expected {expected}, got {show(value)}{_quotes_hint(kind, value)}"
+
+
+def _quotes_hint(kind: str, value: Any) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return "; put it in quotes"
+    if kind in ("int_type", "float_type") and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return "; remove the quotes"
+    return ""

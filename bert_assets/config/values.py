@@ -1,0 +1,206 @@
+"""The single values of the schema: names, models, commits, paths, spans of time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+
+from bert_assets.config.messages import Wrong, did_you_mean, one_of, show
+
+Split = Literal["train", "validation", "test"]
+
+PRESETS = ("tiny", "mini", "small")
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,99}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HUB_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_HUB_MODEL = re.compile(rf"(?:{_HUB_PART}/)?{_HUB_PART}")
+_HUB_DATASET = re.compile(rf"{_HUB_PART}/{_HUB_PART}")
+_DURATION = re.compile(r"([0-9]{1,6})([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of a dataset or run; None if it is fine."""
+    if _NAME.fullmatch(name):
+        return None
+    hint = f"; use {name.lower()!r}" if _NAME.fullmatch(name.lower()) else ""
+    length = f", got {len(name)}" if len(name) > 100 else ""
+    return (
+        f"{show(name)} is not a name: expected 1 to 100 lower-case letters, digits, '_', '-' and single dots, "
+        f"with a letter or digit first{length}{hint}"
+    )
+
+
+# Python counts without a limit; what counts rows, steps and threads for it does not.
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+
+
+# --- Time ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """A span of wall time."""
+
+    seconds: int
+
+    def __str__(self) -> str:
+        for unit in ("h", "m"):
+            if self.seconds % _SECONDS[unit] == 0:
+                return f"{self.seconds // _SECONDS[unit]}{unit}"
+        return f"{self.seconds}s"
+
+
+def _steps_or_time(value: Any) -> int | Seconds:
+    if isinstance(value, Seconds):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        raise Wrong(f"expected a number of steps from 1, or a time such as 30s, 5m or 1h, got {show(value)}")
+    return Seconds(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+Interval = Annotated[
+    int | Seconds,
+    PlainValidator(_steps_or_time),
+    PlainSerializer(lambda value: str(value) if isinstance(value, Seconds) else value),
+]
+
+
+# --- Text ------------------------------------------------------------------------------------------------------------
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise Wrong(f"expected text that is not blank, got {show(value)}")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+
+# YAML and JSON know lists only; a frozen config holds tuples.
+FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+
+
+def _example(value: Any) -> str | tuple[str, str]:
+    if isinstance(value, str) and value.strip():
+        return value
+    pair = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(pair) == 2 and all(isinstance(text, str) and text.strip() for text in pair):
+        return pair
+    raise Wrong(f"expected a text, or a pair of texts in brackets, got {show(value)}")
+
+
+Example = Annotated[str | tuple[str, str], PlainValidator(_example)]
+
+
+# --- The hub and models ----------------------------------------------------------------------------------------------
+
+COMMIT_EXPECTED = (
+    "the full commit hash, 40 digits and lower-case letters a-f, because what a branch or tag names can change "
+    "(it stands under 'Files and versions', 'History' on the model's or dataset's page at huggingface.co)"
+)
+
+
+def _commit(value: str) -> str:
+    if _COMMIT.fullmatch(value):
+        return value
+    raise Wrong(f"expected {COMMIT_EXPECTED}, got {show(value)}")
+
+
+Commit = Annotated[str, AfterValidator(_commit)]
+
+
+def _hub_dataset(value: str) -> str:
+    if not _HUB_DATASET.fullmatch(value) or ".." in value or "--" in value:
+        raise Wrong(f"expected owner/name, such as stanfordnlp/sst2 or nyu-mll/glue, got {show(value)}")
+    return value
+
+
+HubDataset = Annotated[str, AfterValidator(_hub_dataset)]
+
+ModelKind = Literal["scratch", "path", "hub"]
+
+
+def model_kind(model: str) -> ModelKind:
+    """Whether `model` is built from scratch, lies in a local folder, or comes from the hub."""
+    if model == "scratch" or model.startswith("scratch/"):
+        return "scratch"
+    if model.startswith(("/", "~", "./", "../")) or model in (".", ".."):
+        return "path"
+    return "hub"
+
+
+def _model(value: str) -> str:
+    kind = model_kind(value)
+    if kind == "scratch" and value.removeprefix("scratch/") not in PRESETS:
+        presets = [f"scratch/{preset}" for preset in PRESETS]
+        raise Wrong(f"expected {one_of(presets)}, got {show(value)}{did_you_mean(value, presets)}")
+    if kind == "hub" and (
+        not _HUB_MODEL.fullmatch(value) or ".." in value or "--" in value or len(value) > 96
+    ):
+        raise Wrong(
+            f"expected scratch/{'|'.join(PRESETS)}, a folder that starts with ./ ../ / or ~, or a hub id such as "
+            f"google/bert_uncased_L-2_H-128_A-2, got {show(value)}"
+        )
+    return value
+
+
+Model = Annotated[str, AfterValidator(_model)]
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def _source_path(value: Any) -> str | dict[Split, str]:
+    if isinstance(value, str) and value.strip():
+        return value
+    if not isinstance(value, dict):
+        raise Wrong(
+            f"expected a path, or a mapping such as {{train: a.tsv, validation: b.tsv}}, got {show(value)}"
+        )
+    splits = get_args(Split)
+    for split, path in value.items():
+        if split not in splits:
+            raise Wrong(
+                f"unknown split {show(split)}; expected {one_of(splits)}{did_you_mean(split, splits)}", split
+            )
+        if not isinstance(path, str) or not path.strip():
+            raise Wrong(f"expected a path, got {show(path)}", split)
+    if "train" not in value:
+        raise Wrong(
+            "the split 'train' is missing; validation and test are cut from train where they are not given"
+        )
+    return value
+
+
+SourcePath = Annotated[str | dict[Split, str], PlainValidator(_source_path)]
+
+
+def _delimiter(value: str) -> str:
+    if value == r"\t":
+        raise Wrong(r"""a tab is written in double quotes: "\t" """.rstrip())
+    if len(value) != 1 or value in '"\r\n':
+        raise Wrong(f"expected a single character, got {show(value)}")
+    return value
+
+
+Delimiter = Annotated[str, AfterValidator(_delimiter)]
+
+
+def _columns(value: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [name for index, name in enumerate(value) if name in value[:index]]
+    if twice:
+        raise Wrong(f"expected names that differ; {show(twice[0])} stands twice")
+    if not value:
+        raise Wrong("expected at least one column name, got none")
+    return value
+
+
+Columns = Annotated[tuple[Text, ...], FromList, AfterValidator(_columns)]

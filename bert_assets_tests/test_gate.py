@@ -1,0 +1,95 @@
+"""The data gate: verdicts follow the thresholds of the moment, and an error stops training in any later run."""
+
+from pathlib import Path
+
+import pytest
+
+from bert_assets.config.schema import ChecksConfig, DatasetConfig
+from bert_assets.errors import UserError
+from bert_assets.stages.gate import CHECKS, evaluate, require_passed
+from bert_assets.stages.snapshot import Snapshot, build_snapshot, publish_snapshot
+from bert_assets.stages.source import read_source
+from bert_assets.store.store import Store
+from bert_assets_tests.world import small_rows, write_rows
+
+ROWS = small_rows(200)
+
+
+def dataset(**checks) -> DatasetConfig:
+    source = {"type": "file", "path": {"train": "train.csv", "test": "test.csv"}}
+    values = {"name": "d", "source": source, "splits": {"validation": 0}, "checks": checks}
+    return DatasetConfig.model_validate(values)
+
+
+def publish(root: Path, config: DatasetConfig, *, leaked: int) -> tuple[Store, Snapshot]:
+    """100 training rows and 100 test rows, of which this many are training rows too."""
+    write_rows(root / "train.csv", ROWS[:100])
+    write_rows(root / "test.csv", ROWS[100 - leaked : 200 - leaked])
+    store = Store(root / "store")
+    return store, publish_snapshot(store, "d", build_snapshot(config, read_source(config, root)))
+
+
+def verdicts(store: Store, snapshot: Snapshot, checks: ChecksConfig) -> dict:
+    record = store.read_pointer(f"datasets/d/{snapshot.content_hash}.json")
+    assert record is not None
+    return {verdict.check: verdict for verdict in evaluate(record, checks)}
+
+
+def test_every_check_gives_a_verdict(tmp_path):
+    store, snapshot = publish(tmp_path, dataset(), leaked=0)
+    found = verdicts(store, snapshot, dataset().checks)
+    assert set(found) == set(CHECKS)
+    assert all(verdict.passed for verdict in found.values())
+
+
+def test_leaked_texts_are_counted_and_shown(tmp_path):
+    store, snapshot = publish(tmp_path, dataset(), leaked=7)
+    verdict = verdicts(store, snapshot, dataset().checks)["leakage"]
+    assert not verdict.passed
+    assert verdict.severity == "warn"
+    assert verdict.figures["test_leaked"] == 7
+    assert "7 of 100 test rows (7.00%)" in verdict.message
+    record = store.read_pointer(f"datasets/d/{snapshot.content_hash}.json")
+    assert record is not None
+    examples = record["figures"]["leakage"]["test"]["examples"]
+    assert {example["text"] for example in examples} <= {text for text, _ in ROWS[93:100]}
+
+
+def test_a_rare_class_is_named(tmp_path):
+    strict = dataset(class_balance={"min_share": 0.5, "severity": "error"})
+    store, snapshot = publish(tmp_path, strict, leaked=0)
+    verdict = verdicts(store, snapshot, strict.checks)["class_balance"]
+    assert not verdict.passed
+    assert verdict.message.startswith("the rarest class in train is '")
+
+
+def test_a_warning_lets_training_pass(tmp_path):
+    store, snapshot = publish(tmp_path, dataset(), leaked=7)
+    require_passed(store, dataset(), snapshot.content_hash)
+
+
+def test_an_error_stops_training_until_it_is_overridden_by_name(tmp_path):
+    strict = dataset(leakage={"severity": "error"})
+    store, snapshot = publish(tmp_path, strict, leaked=7)
+    with pytest.raises(UserError) as refused:
+        require_passed(store, strict, snapshot.content_hash)
+    assert "fails its data checks:\n  leakage: texts that also occur in train: 7 of 100 test rows" in str(refused.value)
+    require_passed(store, strict, snapshot.content_hash, overridden=["leakage"])
+
+
+def test_another_threshold_needs_no_new_snapshot(tmp_path):
+    store, snapshot = publish(tmp_path, dataset(leakage={"severity": "error"}), leaked=7)
+    lenient = dataset(leakage={"severity": "error", "max_share": 0.1})
+    require_passed(store, lenient, snapshot.content_hash)
+
+
+def test_an_override_of_an_unknown_check_is_refused(tmp_path):
+    store, snapshot = publish(tmp_path, dataset(), leaked=0)
+    with pytest.raises(UserError, match="no data check 'leak' to override; the checks are leakage, class_balance"):
+        require_passed(store, dataset(), snapshot.content_hash, overridden=["leak"])
+
+
+def test_a_snapshot_without_a_record_is_refused(tmp_path):
+    store, _ = publish(tmp_path, dataset(), leaked=0)
+    with pytest.raises(UserError, match="has no record of the snapshot"):
+        require_passed(store, dataset(), "0" * 64)

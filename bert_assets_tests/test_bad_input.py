@@ -19,11 +19,19 @@ SOURCES: dict[str, tuple[bytes | str | None, str, list[str]]] = {
     "missing": (None, "", ["data/small.csv does not exist", "Correct source.path"]),
     "empty": ("", "", ["data/small.csv is empty", "expected rows"]),
     "only a header": (HEADER, "", ["data/small.csv holds a header and no rows"]),
-    "not UTF-8": ((HEADER + ROWS).encode() + b"caf\xe9,good\n", "", ["line 62", "0xe9", "not UTF-8", "iconv"]),
+    "not UTF-8": (
+        (HEADER + ROWS).encode() + b"caf\xe9,good\n",
+        "",
+        ["line 62", "0xe9", "not UTF-8", "iconv"],
+    ),
     "UTF-16": ((HEADER + ROWS).encode("utf-16"), "", ["line 1", "not UTF-8", "iconv -f UTF-16"]),
     "ragged, too long": (HEADER + ROWS + "one,two,three\n", "", ["line 62", "found 3 columns, expected 2"]),
     "ragged, too short": (HEADER + ROWS + "one\n" + ROWS, "", ["line 62", "found 1 column, expected 2"]),
-    "an unclosed quote": (HEADER + ROWS + '"open,good\n' + ROWS, "", ["line 62", "never closed", "quoting: none"]),
+    "an unclosed quote": (
+        HEADER + ROWS + '"open,good\n' + ROWS,
+        "",
+        ["line 62", "never closed", "quoting: none"],
+    ),
     "without the named column": (
         HEADER.replace("sentence", "sentense") + ROWS,
         "    text: sentence\n",
@@ -31,16 +39,32 @@ SOURCES: dict[str, tuple[bytes | str | None, str, list[str]]] = {
     ),
     "no column that could be the label": ("sentence,foo\n" + ROWS, "", ["holds the label", "label: COLUMN"]),
     "a column twice": ("sentence,sentence,label\n" + ROWS, "", ["names the column 'sentence' 2 times"]),
-    "blank texts": (HEADER + ROWS + "  ,good\n,bad\n", "", ["row 61 (line 62)", "blank text", "on_invalid: drop"]),
+    "blank texts": (
+        HEADER + ROWS + "  ,good\n,bad\n",
+        "",
+        ["row 61 (line 62)", "blank text", "on_invalid: drop"],
+    ),
     "a missing label": (HEADER + ROWS + "hello,\n", "", ["row 61 (line 62)", "missing label"]),
-    "one class only": (HEADER + ROWS.replace(",bad", ",good"), "", ["every label in train is 'good'", "nothing to learn"]),
+    "one class only": (
+        HEADER + ROWS.replace(",bad", ",good"),
+        "",
+        ["every label in train is 'good'", "nothing to learn"],
+    ),
     "NaN and infinite targets": (
         NUMBERS + "x,nan\ny,inf\nz,-inf\n",
         "    task: regression\n",
         ["3 with a NaN or infinite label", "row 61 (line 62)", "row 63 (line 64)"],
     ),
-    "targets that are no numbers": (NUMBERS + "x,high\n", "    task: regression\n", ["row 61 (line 62)", "not a number"]),
-    "too few rows for a split": (HEADER + "a b,x\nc d,y\n", "", ["the test split is empty", "splits: {test: 0}"]),
+    "targets that are no numbers": (
+        NUMBERS + "x,high\n",
+        "    task: regression\n",
+        ["row 61 (line 62)", "not a number"],
+    ),
+    "too few rows for a split": (
+        HEADER + "a b,x\nc d,y\n",
+        "",
+        ["the test split is empty", "splits: {test: 0}"],
+    ),
 }
 
 
@@ -152,7 +176,7 @@ def test_a_full_disk_while_the_first_snapshot_is_written_leaves_nothing_behind(t
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pq, "write_table", fill_the_disk)
-    with pytest.raises(StoreError, match="is full .*make space, then repeat the command"):
+    with pytest.raises(StoreError, match=r"is full .*make space, then repeat the command"):
         world.snapshot()
     assert not world.store.exists("snapshots")
     assert not world.store.exists("datasets")

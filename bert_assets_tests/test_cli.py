@@ -30,7 +30,12 @@ class Shell:
     def start(self, *arguments: str) -> subprocess.Popen:
         command = [str(Path(sys.executable).parent / "bert-assets"), *arguments]
         return subprocess.Popen(
-            command, cwd=self.root, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def call(self, *arguments: str) -> tuple[int, str, str]:
@@ -39,7 +44,9 @@ class Shell:
         return process.returncode, output, errors
 
     def listing(self) -> dict[str, int]:
-        return {str(path): path.stat().st_mtime_ns for path in self.world.store.root.rglob("*") if path.is_file()}
+        return {
+            str(path): path.stat().st_mtime_ns for path in self.world.store.root.rglob("*") if path.is_file()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +108,24 @@ def test_predict_gives_label_confidence_and_probabilities(shell):
 def test_predict_reads_and_writes_files(shell, tmp_path, ending):
     write_rows(tmp_path / "texts.csv", small_rows(5))
     target = tmp_path / f"labels.{ending}"
-    code, _, errors = shell.call("predict", "one-s1", "--file", str(tmp_path / "texts.csv"), "--output", str(target))
+    code, _, errors = shell.call(
+        "predict", "one-s1", "--file", str(tmp_path / "texts.csv"), "--output", str(target)
+    )
     assert code == 0, errors
     import pyarrow.csv
     import pyarrow.json
     import pyarrow.parquet
 
-    read = {"csv": pyarrow.csv.read_csv, "jsonl": pyarrow.json.read_json, "parquet": pyarrow.parquet.read_table}
+    read = {
+        "csv": pyarrow.csv.read_csv,
+        "jsonl": pyarrow.json.read_json,
+        "parquet": pyarrow.parquet.read_table,
+    }
     table = read[ending](str(target))
     assert table.num_rows == 5
-    assert {"text", "label", "confidence", "probability_negative", "probability_positive"} <= set(table.column_names)
+    assert {"text", "label", "confidence", "probability_negative", "probability_positive"} <= set(
+        table.column_names
+    )
 
 
 def test_evaluate_measures_again_without_training(shell):
@@ -126,7 +141,10 @@ BAD_USAGE = {
     "an unknown run to predict with": (["predict", "two", "x"], "no run or configuration is named 'two'"),
     "nothing to predict": (["predict", "one-s1"], "give texts as arguments, or a file"),
     "a blank text": (["predict", "one-s1", "  "], "text 1 is blank"),
-    "a pair for a model of single texts": (["predict", "one-s1", "a", "--pair", "b"], "was trained on single texts"),
+    "a pair for a model of single texts": (
+        ["predict", "one-s1", "a", "--pair", "b"],
+        "was trained on single texts",
+    ),
     "a file that is not there": (["predict", "one-s1", "--file", "no.csv"], "no.csv"),
     "an unknown command": (["frobnicate"], "No such command 'frobnicate'"),
     "an unknown option": (["runs", "--jsn"], "No such option"),
@@ -167,7 +185,9 @@ def test_a_bad_source_fails_its_runs_with_2_and_leaves_the_store_empty(tmp_path)
 
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path):
-    yaml = GRID + "  far:\n    dataset: small\n    model: scratch/tiny\n    device: cpu\n    max_length: 600\n"
+    yaml = (
+        GRID + "  far:\n    dataset: small\n    model: scratch/tiny\n    device: cpu\n    max_length: 600\n"
+    )
     shell = Shell(tmp_path, yaml)
     code, output, errors = shell.call("run", "far", "one-s1")
     assert code == 2

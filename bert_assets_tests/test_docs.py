@@ -62,7 +62,9 @@ def test_every_key_is_documented_with_its_default(name):
     assert block(name, tables()[name]) in EXPERIMENTS.read_text()
 
 
-@pytest.mark.parametrize("document", sorted(path.name for path in (REPOSITORY / "docs").glob("*.md")) + ["README.md"])
+@pytest.mark.parametrize(
+    "document", [*sorted(path.name for path in (REPOSITORY / "docs").glob("*.md")), "README.md"]
+)
 def test_links_between_documents_lead_somewhere(document):
     path = REPOSITORY / document if document == "README.md" else REPOSITORY / "docs" / document
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):

@@ -73,7 +73,9 @@ def test_an_error_stops_training_until_it_is_overridden_by_name(tmp_path):
     store, snapshot = publish(tmp_path, strict, leaked=7)
     with pytest.raises(UserError) as refused:
         require_passed(store, strict, snapshot.content_hash)
-    assert "fails its data checks:\n  leakage: texts that also occur in train: 7 of 100 test rows" in str(refused.value)
+    assert "fails its data checks:\n  leakage: texts that also occur in train: 7 of 100 test rows" in str(
+        refused.value
+    )
     require_passed(store, strict, snapshot.content_hash, overridden=["leakage"])
 
 
@@ -85,7 +87,9 @@ def test_another_threshold_needs_no_new_snapshot(tmp_path):
 
 def test_an_override_of_an_unknown_check_is_refused(tmp_path):
     store, snapshot = publish(tmp_path, dataset(), leaked=0)
-    with pytest.raises(UserError, match="no data check 'leak' to override; the checks are leakage, class_balance"):
+    with pytest.raises(
+        UserError, match="no data check 'leak' to override; the checks are leakage, class_balance"
+    ):
         require_passed(store, dataset(), snapshot.content_hash, overridden=["leak"])
 
 

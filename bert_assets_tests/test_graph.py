@@ -42,8 +42,16 @@ class Project:
     def store(self) -> Store:
         return self.world.store
 
-    def start(self, assets: str, partition: str | None = None, *, config: dict | None = None) -> subprocess.Popen:
-        command = [Path(sys.executable).parent / "dagster", "asset", "materialize", "-m", "bert_assets.definitions"]
+    def start(
+        self, assets: str, partition: str | None = None, *, config: dict | None = None
+    ) -> subprocess.Popen:
+        command = [
+            Path(sys.executable).parent / "dagster",
+            "asset",
+            "materialize",
+            "-m",
+            "bert_assets.definitions",
+        ]
         command += ["--select", assets]
         command += ["--partition", partition] if partition else []
         command += ["--config-json", json.dumps({"ops": config})] if config else []
@@ -130,7 +138,13 @@ def test_the_model_shows_its_id_recipe_and_figures(project):
     assert metadata["model_id"] == pointer["model_id"]
     assert metadata["snapshot"] == project.store.read_pointer("datasets/small/current.json")["content_hash"]
     assert metadata["recipe"]["settings"]["seed"] == 1
-    assert {"train_loss", "validation_accuracy", "examples_per_second", "parameters", "path"} <= metadata.keys()
+    assert {
+        "train_loss",
+        "validation_accuracy",
+        "examples_per_second",
+        "parameters",
+        "path",
+    } <= metadata.keys()
 
 
 def test_training_tells_of_each_checkpoint_and_evaluation(project):
@@ -140,7 +154,16 @@ def test_training_tells_of_each_checkpoint_and_evaluation(project):
     assert [entry["step"] for entry in evaluations] == [11, 22]
     assert {3, 6, 9} <= {entry["step"] for entry in checkpoints}
     for entry in checkpoints:
-        assert {"epoch", "step", "total_steps", "checkpoint", "loss", "learning_rate", "examples_per_second", "seconds"} <= entry.keys()
+        assert {
+            "epoch",
+            "step",
+            "total_steps",
+            "checkpoint",
+            "loss",
+            "learning_rate",
+            "examples_per_second",
+            "seconds",
+        } <= entry.keys()
     assert all("validation_accuracy" in entry for entry in evaluations)
 
 

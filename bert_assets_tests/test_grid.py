@@ -103,6 +103,8 @@ def test_a_name_that_grows_too_long_is_refused():
 
 
 def test_too_many_points_are_refused():
-    runs, complaints = expand_entry("tiny", {**ENTRY, "grid": {"seed": list(range(200)), "epochs": list(range(1, 101))}})
+    runs, complaints = expand_entry(
+        "tiny", {**ENTRY, "grid": {"seed": list(range(200)), "epochs": list(range(1, 101))}}
+    )
     assert runs == []
     assert complaints

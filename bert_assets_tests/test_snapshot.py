@@ -22,22 +22,26 @@ GOLDEN = "65bd88eaae7b4abeaf0899b4b2f7d389d7f23f4834b964c224ddddc4aeae6747"
 SPLITS = {"validation": 0.2, "test": 0.2, "seed": 3}
 
 
-def config(path="a.csv", **settings) -> DatasetConfig:
+def config(path: str | dict = "a.csv", **settings) -> DatasetConfig:
     source = {"type": "file", "path": path}
     return DatasetConfig.model_validate({"name": "d", "source": source, "splits": SPLITS, **settings})
 
 
-def build(root: Path, rows=None, path="a.csv", **settings) -> BuiltSnapshot:
+def build(root: Path, rows=None, path: str | dict = "a.csv", **settings) -> BuiltSnapshot:
     if rows is not None:
-        write_rows(root / path, rows)
+        write_rows(root / "a.csv", rows)
     dataset = config(path, **settings)
     return build_snapshot(dataset, read_source(dataset, root))
 
 
 def three_files(root: Path, table: pa.Table, **options) -> BuiltSnapshot:
     for split, start in (("train", 0), ("validation", 200)):
-        pq.write_table(table.slice(start, 200 if split == "train" else 100), root / f"{split}.parquet", **options)
-    return build(root, path={"train": "train.parquet", "validation": "validation.parquet"}, splits={"test": 0})
+        pq.write_table(
+            table.slice(start, 200 if split == "train" else 100), root / f"{split}.parquet", **options
+        )
+    return build(
+        root, path={"train": "train.parquet", "validation": "validation.parquet"}, splits={"test": 0}
+    )
 
 
 def table_of(rows) -> pa.Table:
@@ -45,7 +49,9 @@ def table_of(rows) -> pa.Table:
 
 
 def test_a_pinned_hash_holds_the_format_in_place(tmp_path):
-    built = build(tmp_path, [("one", "no"), ("two", "yes"), ("three", "no")], splits={"validation": 0, "test": 0})
+    built = build(
+        tmp_path, [("one", "no"), ("two", "yes"), ("three", "no")], splits={"validation": 0, "test": 0}
+    )
     assert built.content_hash == GOLDEN
 
 
@@ -74,8 +80,10 @@ def test_touching_the_file_or_its_line_ends_does_not_change_the_hash(tmp_path):
 
 
 CHANGES = {
-    "a letter": lambda rows: rows[:5] + [(rows[5][0] + ".", rows[5][1])] + rows[6:],
-    "a label": lambda rows: rows[:5] + [(rows[5][0], "positive" if rows[5][1] == "negative" else "negative")] + rows[6:],
+    "a letter": lambda rows: [*rows[:5], (rows[5][0] + ".", rows[5][1]), *rows[6:]],
+    "a label": lambda rows: (
+        [*rows[:5], (rows[5][0], "positive" if rows[5][1] == "negative" else "negative"), *rows[6:]]
+    ),
     "the order of two rows": lambda rows: [rows[1], rows[0], *rows[2:]],
     "a row less": lambda rows: rows[1:],
     "a row twice": lambda rows: [rows[0], *rows],
@@ -93,7 +101,9 @@ def test_a_null_label_in_test_is_not_the_first_class(tmp_path):
     pq.write_table(table_of(ROWS), tmp_path / "train.parquet")
     hashes = set()
     for label in (None, "negative"):
-        pq.write_table(pa.table({"sentence": ["x"], "label": pa.array([label], pa.string())}), tmp_path / "test.parquet")
+        pq.write_table(
+            pa.table({"sentence": ["x"], "label": pa.array([label], pa.string())}), tmp_path / "test.parquet"
+        )
         path = {"train": "train.parquet", "test": "test.parquet"}
         hashes.add(build(tmp_path, path=path, splits={"validation": 0}).content_hash)
     assert len(hashes) == 2
@@ -205,7 +215,9 @@ def test_a_snapshot_that_is_not_there_is_refused(tmp_path):
 
 
 def test_a_split_that_is_not_there_is_told(tmp_path):
-    snapshot = publish_snapshot(Store(tmp_path / "s"), "d", build(tmp_path, ROWS, splits={"validation": 0.2, "test": 0}))
+    snapshot = publish_snapshot(
+        Store(tmp_path / "s"), "d", build(tmp_path, ROWS, splits={"validation": 0.2, "test": 0})
+    )
     with pytest.raises(UserError, match="has no test split, only train, validation"):
         snapshot.table("test")
 

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -36,7 +35,10 @@ def test_a_published_folder_verifies_and_lists_its_files(store):
     store.publish("things/one", write=fill, manifest={"kind": "thing"})
     manifest = store.verify("things/one")
     assert manifest["kind"] == "thing"
-    assert {name: entry["size"] for name, entry in manifest["files"].items()} == {"a.txt": 5, "sub/b.bin": 100}
+    assert {name: entry["size"] for name, entry in manifest["files"].items()} == {
+        "a.txt": 5,
+        "sub/b.bin": 100,
+    }
     assert files_of(store.path("things/one")) == ["a.txt", "manifest.json", "sub/b.bin"]
     assert store.children("work/staging") == []
 
@@ -152,7 +154,7 @@ def test_a_pointer_is_replaced_whole_and_left_alone_when_it_says_the_same(store)
     pointer = store.read_pointer("runs/a.json")
     assert pointer is not None
     assert pointer["to"] == 2
-    assert os.listdir(store.path("runs")) == ["a.json"]
+    assert [path.name for path in store.path("runs").iterdir()] == ["a.json"]
 
 
 def test_a_changed_pointer_is_refused(store):

@@ -47,8 +47,30 @@ PARTS = (
 # Index 0 is negative, index 1 positive, as in LABELS.
 LABELS = ("negative", "positive")
 ADJECTIVES = (
-    ("bad", "awful", "terrible", "poor", "flimsy", "weak", "disappointing", "useless", "horrible", "annoying"),
-    ("good", "great", "excellent", "superb", "solid", "reliable", "lovely", "brilliant", "sturdy", "pleasant"),
+    (
+        "bad",
+        "awful",
+        "terrible",
+        "poor",
+        "flimsy",
+        "weak",
+        "disappointing",
+        "useless",
+        "horrible",
+        "annoying",
+    ),
+    (
+        "good",
+        "great",
+        "excellent",
+        "superb",
+        "solid",
+        "reliable",
+        "lovely",
+        "brilliant",
+        "sturdy",
+        "pleasant",
+    ),
 )
 COMPARATIVES = (
     ("worse", "weaker", "clumsier", "flimsier", "duller", "rougher"),

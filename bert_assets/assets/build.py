@@ -28,6 +28,7 @@ from bert_assets.config.experiments import Experiments
 if TYPE_CHECKING:
     from bert_assets.stages.train import Progress
 
+
 def build_definitions(
     experiments: Experiments,
     store: Path,
@@ -47,7 +48,7 @@ def build_definitions(
         build_fine_tuned_model(experiments, partitions, on_progress, TRAINING_RETRIES if retries else None),
         build_predictions(partitions),
         build_eval_metrics(partitions),
-        build_leaderboard(experiments, partitions),
+        build_leaderboard(experiments),
         build_inference(experiments, partitions),
     ]
     return dg.Definitions(

@@ -15,9 +15,7 @@ def build_eval_metrics(partitions: Partitions) -> dg.AssetsDefinition:
         group_name="evaluation",
         kinds={"scikitlearn"},
     )
-    def eval_metrics(
-        context: dg.AssetExecutionContext, predictions, snapshots: dg.ResourceParam[SnapshotIOManager]
-    ):
+    def eval_metrics(predictions, snapshots: dg.ResourceParam[SnapshotIOManager]):
         """Accuracy, F1, MCC, log loss, AUROC, calibration, or Pearson, Spearman, MSE, MAE; no forward pass."""
         from bert_assets.stages.evaluation import evaluate_predictions
 

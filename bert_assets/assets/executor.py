@@ -63,7 +63,7 @@ def build_executor(experiments: Experiments, store: Path) -> dg.ExecutorDefiniti
 
     @dg.executor(
         name="multiprocess",
-        config_schema=inner.config_schema,
+        config_schema=inner.config_schema,  # pyright: ignore[reportArgumentType] (it takes what it gives)
         requirements=dg.multiple_process_executor_requirements(),
     )
     def multiprocess(context: dg.InitExecutorContext) -> dg.Executor:

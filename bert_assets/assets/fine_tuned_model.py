@@ -97,7 +97,9 @@ def build_fine_tuned_model(
                     "overridden_checks": config.override_checks,
                 },
                 report=observe,
-                on_wait=lambda holder: context.log.info(f"waiting for {holder}, which trains the same recipe"),
+                on_wait=lambda holder: context.log.info(
+                    f"waiting for {holder}, which trains the same recipe"
+                ),
             )
         reused = isinstance(trained, PublishedModel)
         if reused:

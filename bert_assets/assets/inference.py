@@ -16,9 +16,12 @@ class InferenceConfig(dg.Config):
     """The texts to label: given here, or in a file; with neither, the dataset's `examples`."""
 
     texts: list[str] = Field(default=[], description="Texts to label.")
-    text_pairs: list[str] = Field(default=[], description="Second texts, as many, where the model takes pairs.")
+    text_pairs: list[str] = Field(
+        default=[], description="Second texts, as many, where the model takes pairs."
+    )
     file: str = Field(
-        default="", description="A csv, tsv, jsonl or parquet file with the dataset's text columns; relative to the project's root."
+        default="",
+        description="A csv, tsv, jsonl or parquet file with the dataset's text columns; relative to the project's root.",
     )
 
 

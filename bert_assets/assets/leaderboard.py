@@ -4,11 +4,10 @@ import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import SnapshotIOManager, materializations
-from bert_assets.assets.partitions import Partitions
 from bert_assets.config.experiments import Experiments
 
 
-def build_leaderboard(experiments: Experiments, partitions: Partitions) -> dg.AssetsDefinition:
+def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
     @dg.asset(
         ins={"eval_metrics": dg.AssetIn(partition_mapping=dg.AllPartitionMapping())},
         io_manager_key="leaderboards",

@@ -76,7 +76,15 @@ def model_metadata(trained: StagedModel | PublishedModel, *, reused: bool) -> di
         "checkpoint_chain": dg.MetadataValue.json(manifest["checkpoint_chain"]),
         "recipe": dg.MetadataValue.json(manifest["recipe"]),
     }
-    for name in ("epochs", "batch_size", "steps", "published_step", "train_loss", "train_seconds", "examples_per_second"):
+    for name in (
+        "epochs",
+        "batch_size",
+        "steps",
+        "published_step",
+        "train_loss",
+        "train_seconds",
+        "examples_per_second",
+    ):
         metadata[name] = training[name]
     return metadata | (training["best_validation"] or {})
 
@@ -111,7 +119,9 @@ def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
     }
     for split, figures in metrics.values.items():
         metadata[f"{split}_rows"] = figures["rows"]
-        metadata |= {f"{split}_{name}": value for name, value in figures["metrics"].items() if value is not None}
+        metadata |= {
+            f"{split}_{name}": value for name, value in figures["metrics"].items() if value is not None
+        }
         intervals = {name: bounds for name, bounds in figures["intervals"].items() if bounds}
         metadata |= {
             f"{split}_{name}_interval": f"[{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()

@@ -16,7 +16,6 @@ def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
         pool="inference",
     )
     def predictions(
-        context: dg.AssetExecutionContext,
         fine_tuned_model,
         snapshots: dg.ResourceParam[SnapshotIOManager],
     ):
@@ -27,7 +26,11 @@ def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
         with clear_failures():
             table = predict_snapshot(snapshots.store, fine_tuned_model, snapshot)
             published = publish_predictions(
-                snapshots.store, "predictions", table, published=fine_tuned_model, snapshot=snapshot.content_hash
+                snapshots.store,
+                "predictions",
+                table,
+                published=fine_tuned_model,
+                snapshot=snapshot.content_hash,
             )
         return dg.MaterializeResult(
             value=published,

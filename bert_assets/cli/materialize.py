@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from bert_assets.assets.build import build_definitions
 from bert_assets.config.experiments import Experiments
@@ -84,7 +91,9 @@ class Materializer:
                     raise_on_error=False,
                 )
         except dg.DagsterExecutionInterruptedError as stopped:
-            raise BertAssetsError(str(stopped) or f"{what} was stopped; repeat the command to go on") from None
+            raise BertAssetsError(
+                str(stopped) or f"{what} was stopped; repeat the command to go on"
+            ) from None
         if result.success:
             self.console.print("✓ " + done, style="green", markup=False, highlight=False)
             return Outcome(what=what, succeeded=True)
@@ -100,14 +109,23 @@ class Materializer:
         if "examples_per_second" in values:
             parts.append(f"{values['examples_per_second']:.0f} rows/s")
         parts += [
-            f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items() if name.startswith("validation_")
+            f"{name.replace('_', ' ')} {value:.4f}"
+            for name, value in values.items()
+            if name.startswith("validation_")
         ]
         self.progress.update(
-            self.bar, total=progress.total_steps, completed=progress.step, note=", ".join(parts) or progress.event
+            self.bar,
+            total=progress.total_steps,
+            completed=progress.step,
+            note=", ".join(parts) or progress.event,
         )
         if progress.event == "evaluation" and not self.console.is_terminal:
             note = ", ".join(parts)
-            self.console.print(f"  {run} step {progress.step}/{progress.total_steps}: {note}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"  {run} step {progress.step}/{progress.total_steps}: {note}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, int]:

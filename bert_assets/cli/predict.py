@@ -20,7 +20,9 @@ from bert_assets.store.store import Store
 @click.command("predict")
 @click.argument("run", metavar="RUN")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--pair", "pairs", multiple=True, metavar="TEXT", help="The second text, once per TEXT, in their order.")
+@click.option(
+    "--pair", "pairs", multiple=True, metavar="TEXT", help="The second text, once per TEXT, in their order."
+)
 @click.option(
     "--file", "source", type=click.Path(path_type=Path), help="A csv, tsv, jsonl or parquet file of texts."
 )

@@ -27,7 +27,11 @@ from bert_assets.store.store import Store
 )
 @click.option("--force", is_flag=True, help="Train although a model of the same recipe is published.")
 @click.option(
-    "--override-check", "overrides", multiple=True, metavar="CHECK", help="Train in spite of this failed data check."
+    "--override-check",
+    "overrides",
+    multiple=True,
+    metavar="CHECK",
+    help="Train in spite of this failed data check.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON when done.")
 def command(
@@ -87,7 +91,9 @@ def command(
 def choose_runs(experiments: Experiments, names: tuple[str, ...], experiment: Path | None) -> list[str]:
     """Run names in the order of the YAML; a configuration's name stands for all of its runs."""
     if bool(names) == (experiment is not None):
-        raise UserError("name the runs to train, or a YAML file with --experiment; `bert-assets runs` lists them")
+        raise UserError(
+            "name the runs to train, or a YAML file with --experiment; `bert-assets runs` lists them"
+        )
     if experiment is not None:
         return experiment_runs(experiments, experiment)
     chosen: list[str] = []

@@ -15,7 +15,9 @@ from bert_assets.store.lease import is_held
 from bert_assets.store.store import Store
 
 
-def run_documents(experiments: Experiments, store: Store, failed: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+def run_documents(
+    experiments: Experiments, store: Store, failed: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
     """One document per partition: run, configuration, seed, dataset, model_id, status, metrics and more.
 
     `failed` names the runs whose last Dagster run failed.

@@ -74,25 +74,33 @@ def _locate(
     """The place as written, the model it lies in, and its field; pydantic's loc also names union members."""
     path: list[str | int] = []
     field: FieldInfo | None = None
-    value = settings
+    value: Any = settings
+    model = cls
+    # The models that the value may be of; none within a plain mapping or list.
     members: list[type[BaseModel]] = [cls]
     for part in loc:
         tagged = [member for member in members if _tag(member) == part]
         if len(members) > 1 and tagged:
             members = tagged
             continue
-        cls = members[0]
-        if isinstance(value, list) and isinstance(part, int):
-            value = value[part]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        elif part not in cls.model_fields:
+        model = members[0] if members else model
+        fields = members[0].model_fields if members else {}
+        within = _parts(value)
+        if part in within:
+            value = within[part]
+        elif part not in fields:
             continue
         path.append(part)
-        if part in cls.model_fields:
-            field = cls.model_fields[str(part)]
-            members = _models_in(field.annotation) or members
-    return tuple(path), cls, field
+        if part in fields:
+            field = fields[str(part)]
+            members = _models_in(field.annotation)
+    return tuple(path), model, field
+
+
+def _parts(value: Any) -> Mapping[Any, Any]:
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

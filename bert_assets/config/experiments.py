@@ -10,20 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bert_assets.config.complaints import Complaint, check, unknown_key
 from bert_assets.config.grid import expand_entry
+from bert_assets.config.messages import did_you_mean, show
 from bert_assets.config.paths import experiments_folder, root_of
-from bert_assets.config.schema import (
-    Complaint,
-    DatasetConfig,
-    RunConfig,
-    check,
-    did_you_mean,
-    fields_of_role,
-    name_problem,
-    show,
-    unknown_key,
-)
-from bert_assets.config.yaml_loader import Document, KeyPath, Problem, read_yaml
+from bert_assets.config.schema import DatasetConfig, RunConfig, fields_of_role
+from bert_assets.config.values import name_problem
+from bert_assets.config.yaml_loader import Document, KeyPath, Problem, read_yaml, show_path
 from bert_assets.errors import UserError
 
 SECTIONS = {"datasets": "datasets by name", "runs": "runs by name"}
@@ -52,18 +45,8 @@ def load_experiments(folder: Path | None = None) -> Experiments:
     """
     folder = experiments_folder() if folder is None else folder.expanduser().absolute()
     root = root_of(folder)
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"the experiments folder {folder} {what}. {_HOW_TO_BEGIN}")
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
-    )
-    if not files:
-        raise UserError(f"the experiments folder {folder} holds no YAML file. {_HOW_TO_BEGIN}")
     merge = _Merge()
-    for path in files:
+    for path in _yaml_files(folder):
         merge.add(path, read_yaml(path, _shown(path, root), expected=EXPECTED))
     merge.check_datasets_of_runs()
     if merge.problems:
@@ -106,6 +89,23 @@ def config_hash(run: RunConfig, dataset: DatasetConfig) -> str:
 _HOW_TO_BEGIN = "To begin, put a YAML file with datasets: and runs: there, or name another folder in BERT_ASSETS_EXPERIMENTS"
 
 
+def _yaml_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"the experiments folder {folder} {what}. {_HOW_TO_BEGIN}")
+    try:
+        files = [path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")]
+    except OSError as error:
+        raise UserError(
+            f"the experiments folder {folder} cannot be read: {error.strerror or error}"
+        ) from None
+    # Editors keep their locks and backups as hidden files.
+    files = sorted(path for path in files if not path.name.startswith("."))
+    if not files:
+        raise UserError(f"the experiments folder {folder} holds no YAML file. {_HOW_TO_BEGIN}")
+    return files
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Place:
     """Where an entry stands."""
@@ -133,12 +133,13 @@ class _Merge:
     owners: dict[str, tuple[_Place, str]] = field(default_factory=dict)
     # Runs whose dataset is still to be looked up: it may stand in a later file.
     uses: list[tuple[_Place, Any]] = field(default_factory=list)
-    unread: bool = False
+    # Whether datasets may be declared where they could not be read: one problem must not look like many.
+    datasets_unknown: bool = False
 
     def add(self, path: Path, document: Document) -> None:
         self.problems += document.problems
         if document.data is None:
-            self.unread = True
+            self.datasets_unknown = True
             return
         if not document.data:
             self.problems.append(
@@ -148,20 +149,23 @@ class _Merge:
             if key not in SECTIONS:
                 wrong = unknown_key(key, SECTIONS, ())
                 self.problems.append(document.problem(wrong.path, wrong.message))
+                self.datasets_unknown |= bool(did_you_mean(key, ["datasets"]))
             elif not isinstance(section, dict) or not section:
                 got = show(section) if section or not isinstance(section, dict) else "nothing"
                 self.problems.append(
                     document.problem((key,), f"expected a mapping of {SECTIONS[key]}, got {got}")
                 )
+                self.datasets_unknown |= key == "datasets"
             else:
                 for name, entry in section.items():
                     self._add_entry(_Place(document=document, path=(key, name)), entry, path)
 
     def check_datasets_of_runs(self) -> None:
+        if self.datasets_unknown:
+            return
         known = [str(path[1]) for path in self.entries if path[0] == "datasets"]
         for place, dataset in self.uses:
-            # What an unreadable file declares is not known: one problem must not look like many.
-            if isinstance(dataset, str) and dataset not in known and not self.unread:
+            if isinstance(dataset, str) and dataset not in known:
                 near = did_you_mean(dataset, known)
                 hint = near or (
                     f"; declared are {', '.join(sorted(known))}" if known else "; no dataset is declared"
@@ -173,7 +177,6 @@ class _Merge:
         first = self.entries.setdefault(place.path, place)
         if first is not place:
             self.problems.append(place.problem(f"{name!r} is declared in {first} too; rename one of the two"))
-            return
         if not isinstance(entry, dict):
             self.problems.append(place.problem(f"expected a mapping of settings, got {show(entry)}"))
         elif kind == "datasets":
@@ -195,6 +198,8 @@ class _Merge:
         runs, complaints = expand_entry(name, entry)
         self._complain(place, complaints)
         self.uses.append((place, entry.get("dataset")))
+        if self.entries[place.path] is not place:
+            return
         for run in runs:
             if not self._claim(place, run):
                 return
@@ -206,10 +211,14 @@ class _Merge:
         for name, what in ((run.name, "run"), (run.configuration, "configuration")):
             owner, configuration = self.owners.setdefault(name, (place, run.configuration))
             if owner is not place or configuration != run.configuration:
-                message = (
-                    f"the {what} {name!r} of this entry and {'.'.join(map(str, owner.path))} of {owner} "
+                other = (
+                    "another point of its grid" if owner is place else f"{show_path(owner.path)} of {owner}"
                 )
-                self.problems.append(place.problem(message + "have one name; rename one of the two entries"))
+                self.problems.append(
+                    place.problem(
+                        f"the {what} {name!r} of this entry and {other} have one name; rename one of the two"
+                    )
+                )
                 return False
         return True
 

@@ -23,17 +23,10 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bert_assets.config.schema import (
-    GIVEN,
-    Complaint,
-    RunConfig,
-    Wrong,
-    check,
-    describe,
-    name_problem,
-    show,
-    unknown_key,
-)
+from bert_assets.config.complaints import Complaint, check, unknown_key
+from bert_assets.config.messages import Wrong, describe, show
+from bert_assets.config.schema import GIVEN, RunConfig
+from bert_assets.config.values import name_problem
 
 # Changing an abbreviation, or the order, renames everybody's runs.
 ABBREVIATIONS: Mapping[str, str] = MappingProxyType(
@@ -179,11 +172,7 @@ def _check_values(key: str, given: list[Any]) -> tuple[list[Any], list[Complaint
             text = format_value(key, value)
         except ValidationError as error:
             item = error.errors(include_url=False)[0]
-            wrong = item.get("ctx", {}).get("error")
-            words = (
-                str(wrong) if isinstance(wrong, Wrong) else describe(item["type"], item.get("ctx", {}), raw)
-            )
-            complaints.append(_wrong(path, words))
+            complaints.append(_wrong(path, describe(item["type"], item.get("ctx", {}), raw)))
             continue
         except Wrong as wrong:
             complaints.append(_wrong(path, str(wrong)))

@@ -88,6 +88,5 @@ def describe(kind: str, context: Mapping[str, Any], value: Any) -> str:
 def _quotes_hint(kind: str, value: Any) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "; put it in quotes"
-    if kind in ("int_type", "float_type") and isinstance(value, str) and _NUMBER.fullmatch(value):
-        return "; remove the quotes"
-    return ""
+    is_number = isinstance(value, str) and len(value) <= SHOWN and _NUMBER.fullmatch(value)
+    return "; remove the quotes" if is_number and kind in ("int_type", "float_type") else ""

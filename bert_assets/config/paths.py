@@ -36,19 +36,17 @@ def store_root() -> Path:
             f"BERT_ASSETS_STORE is {text!r}: this version keeps its store in a local folder only; "
             f"name a folder, or unset it for {STORE} in the project root"
         )
-    return Path(resolve_path(project_root(), text or STORE))
+    return resolve_path(project_root(), text or STORE)
 
 
-def resolve_path(root: Path, text: str) -> str:
-    """A path as written in YAML or environment: `~` expanded, relative to `root`; a URL (`s3://…`) stays as it is."""
-    if "://" in text:
-        return text
-    return str(root / _expand(text))
+def resolve_path(root: Path, text: str) -> Path:
+    """A path as written in YAML or environment: `~` expanded, relative to `root`."""
+    return root / _expand(text)
 
 
 def root_of(folder: Path) -> Path:
-    """The project root for an experiments folder that is named explicitly."""
-    return _declared_root() or folder.parent
+    """The project root for an experiments folder: BERT_ASSETS_ROOT, or else the folder that holds it."""
+    return _declared_root() or _holder(folder)
 
 
 def _root_and_experiments() -> tuple[Path, Path]:
@@ -58,10 +56,11 @@ def _root_and_experiments() -> tuple[Path, Path]:
     if root is not None:
         return root, root / experiments
     if experiments.is_absolute():
-        return experiments.parent, experiments
+        return _holder(experiments), experiments
     for folder in _candidates():
-        if (folder / experiments).is_dir():
-            return folder, folder / experiments
+        found = folder / experiments
+        if found.is_dir():
+            return _holder(found), found
     where = f"no folder {experiments} was found in {_current() or 'the current directory'} or above it"
     if text:
         raise UserError(f"{where} (BERT_ASSETS_EXPERIMENTS is {text!r}); create it, or name one that exists")
@@ -86,6 +85,11 @@ def _declared_root() -> Path | None:
             f"BERT_ASSETS_ROOT is {text!r}: there is no such folder; create it, or name one that exists"
         )
     return root
+
+
+def _holder(folder: Path) -> Path:
+    # The parent as written, so that a linked folder belongs to where the link lies; `a/..` has none to be written.
+    return folder.resolve().parent if ".." in folder.parts else folder.parent
 
 
 def _candidates() -> list[Path]:

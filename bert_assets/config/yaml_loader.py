@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from yaml.scanner import Scanner
 KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH = 50
+TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 # Aliases can make a small file stand for billions of values; no hand-written file comes near this.
 MAX_VALUES = 1_000_000
+SHOWN_KEY = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,13 @@ def show_path(path: KeyPath) -> str:
     """`('runs', 'tiny', 'grid', 'seed', 0)` as `runs.tiny.grid.seed[0]`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        # Quotes keep a key that holds a line break, or is empty, from garbling the message.
+        shown = part if part and part.isprintable() else repr(part)
+        shown = shown if len(shown) <= SHOWN_KEY else f"{shown[:SHOWN_KEY]}…"
+        text += f".{shown}" if text else shown
     return text
 
 
@@ -91,7 +100,7 @@ def read_yaml(path: Path, file: str, *, expected: str) -> Document:
         )
     try:
         node = _Loader(text).get_single_node()
-        if node is None:
+        if node is None or (isinstance(node, ScalarNode) and node.tag == _NULL):
             return fail(f"is empty; expected {expected}", 1)
         if not isinstance(node, MappingNode):
             return fail(f"the top level is {_kind(node)}; expected {expected}", _line(node))
@@ -104,7 +113,7 @@ def read_yaml(path: Path, file: str, *, expected: str) -> Document:
             since = f" ({error.context} from line {error.context_mark.line + 1})"
         # libyaml counts a line more at the end of the file.
         line = min(mark.line, max(text.count("\n") - text.endswith("\n"), 0)) + 1 if mark else None
-        return fail(f"is not YAML: {error.problem or error.context}{since}", line)
+        return fail(f"is not YAML: {error.problem or error.context}{since}{_tab_hint(text, line)}", line)
     except yaml.reader.ReaderError as error:
         # The position counts bytes with libyaml and characters without; only a control character comes here.
         found = re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
@@ -114,6 +123,11 @@ def read_yaml(path: Path, file: str, *, expected: str) -> Document:
         document.data = None
         return fail(str(error), error.line)
     return document
+
+
+def _tab_hint(text: str, line: int | None) -> str:
+    indentation = re.match(r"\s*", text.split("\n")[line - 1]) if line else None
+    return "; indent with spaces, not with tabs" if indentation and "\t" in indentation[0] else ""
 
 
 class _TooMuch(Exception):
@@ -146,8 +160,7 @@ class _Loader(Composer, _Events, BaseResolver):  # pyright: ignore[reportGeneral
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            line = self.peek_event().start_mark.line + 1
-            raise _TooMuch(f"is nested more than {MAX_DEPTH} levels deep", line)
+            raise _TooMuch(TOO_DEEP, self.peek_event().start_mark.line + 1)
         try:
             return super().compose_node(parent, index)
         finally:
@@ -179,29 +192,26 @@ class _Converter:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.values = 0
+        # The collections that hold the current value, and those merged into them.
         self.open: set[int] = set()
 
     def value(self, node: Node, path: KeyPath) -> Any:
-        self.values += 1
-        if self.values > MAX_VALUES:
-            raise _TooMuch(f"stands for more than {MAX_VALUES:,} values through its aliases", _line(node))
+        self._count(node)
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
-        if id(node) in self.open:
-            raise _TooMuch(f"{show_path(path)}: an alias refers to the value that holds it", _line(node))
-        self.open.add(id(node))
-        try:
-            if isinstance(node, SequenceNode):
-                self._check_tag(node, "seq", path)
-                return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
-            assert isinstance(node, MappingNode)
+        if isinstance(node, MappingNode):
             return self.mapping(node, path)
-        finally:
-            self.open.discard(id(node))
+        assert isinstance(node, SequenceNode)
+        self._check_tag(node, "seq", path)
+        with self._inside(node, path, _line(node)):
+            return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
         self._check_tag(node, "map", path)
-        self.open.add(id(node))
+        with self._inside(node, path, _line(node)):
+            return self._mapping(node, path)
+
+    def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in self._own_pairs(node, path):
             # A key is its text, so that names need no quotes, whatever they look like.
@@ -218,8 +228,25 @@ class _Converter:
                 place = (*path, key_node.value)
                 self.document.lines[place] = _line(key_node)
                 result[key_node.value] = self.value(value_node, place)
-        self.open.discard(id(node))
         return result
+
+    @contextmanager
+    def _inside(self, node: Node, path: KeyPath, line: int) -> Iterator[None]:
+        """Aliases can put a value into itself, and nest more deeply than the text does."""
+        if id(node) in self.open:
+            raise _TooMuch(f"{show_path(path)}: an alias refers to the value that holds it", line)
+        if len(self.open) >= MAX_DEPTH:
+            raise _TooMuch(TOO_DEEP, line)
+        self.open.add(id(node))
+        try:
+            yield
+        finally:
+            self.open.discard(id(node))
+
+    def _count(self, node: Node) -> None:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _TooMuch(f"stands for more than {MAX_VALUES:,} values through its aliases", _line(node))
 
     def _item(self, node: Node, path: KeyPath) -> Any:
         self.document.lines[path] = _line(node)
@@ -241,15 +268,11 @@ class _Converter:
                 if not isinstance(source, MappingNode):
                     self._problem(_line(key_node), path, f"`<<` merges mappings, got {_kind(source)}")
                     continue
-                self.values += 1
-                if id(source) in self.open:
-                    raise _TooMuch(
-                        f"{show_path(path)}: an alias refers to the value that holds it", _line(key_node)
-                    )
-                self.open.add(id(source))
-                yield from self._own_pairs(source, path)
-                yield from self._merged_pairs(source, path)
-                self.open.discard(id(source))
+                with self._inside(source, path, _line(key_node)):
+                    # A key that is known already costs time too.
+                    for pair in (*self._own_pairs(source, path), *self._merged_pairs(source, path)):
+                        self._count(source)
+                        yield pair
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
         text = node.value
@@ -265,20 +288,19 @@ class _Converter:
             if node.tag == _FLOAT:
                 return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
         except (ValueError, KeyError):
-            self._problem(
-                _line(node), path, f"cannot be read as {node.tag.removeprefix(_TAG)}: {text[:60]!r}"
-            )
-            return None
-        self._problem(
-            _line(node), path, f"the tag {node.tag.replace(_TAG, '!!')} is not supported; remove it"
-        )
-        return None
+            kind = node.tag.removeprefix(_TAG)
+            self._problem(_line(node), path, f"cannot be read as {kind}: {text[:60]!r}")
+            return text
+        self._refuse_tag(node, path)
+        return text
 
     def _check_tag(self, node: Node, expected: str, path: KeyPath) -> None:
         if node.tag != f"{_TAG}{expected}":
-            self._problem(
-                _line(node), path, f"the tag {node.tag.replace(_TAG, '!!')} is not supported; remove it"
-            )
+            self._refuse_tag(node, path)
+
+    def _refuse_tag(self, node: Node, path: KeyPath) -> None:
+        tag = node.tag.replace(_TAG, "!!")
+        self._problem(_line(node), path, f"the tag {tag} is not supported; remove it")
 
     def _problem(self, line: int, path: KeyPath, message: str) -> None:
         where = f"{show_path(path)}: " if path else ""

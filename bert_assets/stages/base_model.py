@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer
@@ -22,6 +22,9 @@ from bert_assets.stages.snapshot import Snapshot
 from bert_assets.store.hashing import sha256_bytes, sha256_file, sha256_json
 from bert_assets.store.store import Store
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 # Layers, hidden size, attention heads of Google's BERT miniatures (Turc et al. 2019, "Well-Read Students Learn Better");
 # the feed-forward size is four times the hidden size.
 PRESETS = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8)}
@@ -29,10 +32,11 @@ POSITIONS = 512
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "tf_model.h5", "flax_model.msgpack")
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 # What is fetched from the hub: never a pickle, never code.
 HUB_FILES = [
-    CONFIG, "*.safetensors", INDEX, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "*.model",
+    CONFIG, "*.safetensors", INDEX, *VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json",
 ]  # fmt: skip
 # Their positions begin after the padding token's number, as fairseq's did.
 POSITIONS_AFTER_PADDING = (
@@ -102,7 +106,7 @@ def resolve_base_model(run: RunConfig, snapshot: Snapshot, root: Path, store: St
 
 def build_model(
     base: BaseModel, *, task: str, class_names: Sequence[str] | None, seed: int
-) -> torch.nn.Module:
+) -> PreTrainedModel:
     """A float32 sequence classifier on the CPU; what the base does not bring is drawn from `seed`."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -342,6 +346,12 @@ def _tokenizer(name: str, folder: Path) -> tuple[bytes, dict[str, Any], int]:
     """The fast tokenizer's JSON, its settings for `tokenizer_config.json`, and the padding token's id."""
     from transformers import AutoTokenizer
 
+    # Without any of these transformers makes a tokenizer that knows no word.
+    if not any(path for pattern in VOCABULARIES for path in folder.glob(pattern)):
+        raise UserError(
+            f"the model {name} has no tokenizer in {folder}. Expected tokenizer.json, as `tokenizer.save_pretrained` "
+            "writes it"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         backend = tokenizer.backend_tokenizer

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-
 from bert_assets.errors import StoreError
 from bert_assets.stages.metrics import evaluate
 from bert_assets.stages.predictions import Predictions
@@ -86,14 +84,13 @@ def draw(store: Store, predictions: Predictions, values: dict[str, Any]) -> dict
     for split, figures_of_split in values.items():
         if not figures_of_split["labelled"]:
             continue
-        rows = table.filter(pc.equal(table["split"], split))
         if about["task"] == "regression":
-            figures[f"residuals_{split}"] = plots.residuals(rows)
+            figures[f"residuals_{split}"] = plots.residuals(table, split=split)
         else:
             figures[f"confusion_{split}"] = plots.confusion_matrix(
                 figures_of_split["confusion"], about["class_names"]
             )
-            figures[f"reliability_{split}"] = plots.reliability(rows)
+            figures[f"reliability_{split}"] = plots.reliability(table, split=split)
     return figures
 
 

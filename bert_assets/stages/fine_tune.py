@@ -92,7 +92,10 @@ def _train_and_stage(
     torch.set_num_threads(threads)
     conditions = numerics(device, precision=run.precision, threads=threads)
     make_folder(lease.folder)
-    write_sealed(lease.folder / "recipe.json", {"model_id": recipe.model_id, "run": run.name, "recipe": recipe.document()})
+    write_sealed(
+        lease.folder / "recipe.json",
+        {"model_id": recipe.model_id, "run": run.name, "recipe": recipe.document()},
+    )
     data = training_data(store, plan)
     with deferred_interrupts() as interrupt:
         trained = train(

@@ -32,7 +32,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         "from transformers import pipeline",
         "",
         'classify = pipeline("text-classification", model="path/to/this/folder")',
-        'classify("a text")',
+        'classify("a text", truncation=True)',
         "```",
         "",
         "## Data",

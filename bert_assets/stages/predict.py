@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from bert_assets.stages.tokens import TokenizedSplit, collate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # Rows per batch are chosen so that a batch has about this many tokens, padding included.
 TOKENS_PER_BATCH = 2048
@@ -22,7 +26,7 @@ class Inputs:
     type_ids: bool
 
     @classmethod
-    def of(cls, model: torch.nn.Module) -> Inputs:
+    def of(cls, model: PreTrainedModel) -> Inputs:
         config = model.config
         accepted = inspect.signature(model.forward).parameters
         has_types = "token_type_ids" in accepted and getattr(config, "type_vocab_size", 0) > 1
@@ -37,7 +41,7 @@ class Inputs:
 
 
 def predict_logits(
-    model: torch.nn.Module,
+    model: PreTrainedModel,
     inputs: Inputs,
     tokens: TokenizedSplit,
     device: torch.device,
@@ -46,18 +50,16 @@ def predict_logits(
     """Logits of every row, float32, shape (rows, outputs), in row order. The model is left in evaluation mode."""
     model.eval()
     order = np.argsort(tokens.lengths, kind="stable")
-    logits: np.ndarray | None = None
+    logits = np.empty((len(order), model.config.num_labels or 1), dtype=np.float32)
     start = 0
     with torch.inference_mode():
         while start < len(order):
             rows = order[start : start + batch_rows(tokens.lengths[order[start:]])]
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 output = model(**inputs.collate(tokens, rows, device)).logits.float().cpu().numpy()
-            if logits is None:
-                logits = np.empty((len(order), output.shape[1]), dtype=np.float32)
             logits[rows] = output
             start += len(rows)
-    return logits if logits is not None else np.empty((0, 0), dtype=np.float32)
+    return logits
 
 
 def batch_rows(lengths: np.ndarray) -> int:
@@ -69,7 +71,8 @@ def batch_rows(lengths: np.ndarray) -> int:
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax over classes, in float64; shape (rows, classes)."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    highest = logits.max(axis=1, keepdims=True, initial=-np.inf)
+    shifted = np.exp(logits.astype(np.float64) - highest)
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 

@@ -82,9 +82,16 @@ def predict_texts(
     if wants_pairs != (pairs is not None):
         expected = "pairs of texts" if wants_pairs else "single texts"
         raise UserError(f"the model {published.manifest['run']} was trained on {expected}; give it such")
-    for position, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(f"text {position + 1} is blank: there is nothing to classify in it; leave it out")
+    if pairs is not None and len(pairs) != len(texts):
+        raise UserError(
+            f"{len(texts)} texts and {len(pairs)} second texts were given; a pair needs one of each"
+        )
+    for name, column in (("text", texts), ("second text", pairs or ())):
+        for position, text in enumerate(column):
+            if not isinstance(text, str) or not text.strip():
+                raise UserError(
+                    f"{name} {position + 1} is blank: there is nothing to classify in it; leave it out"
+                )
     max_length = published.manifest["recipe"]["settings"]["max_length"]
     tokenizer = (published.model_folder / "tokenizer.json").read_bytes()
     tokens = tokenize_texts(tokenizer, list(texts), None if pairs is None else list(pairs), max_length)

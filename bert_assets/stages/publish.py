@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,9 @@ from bert_assets.stages.model_card import model_card
 from bert_assets.stages.train import Trained, write_log
 from bert_assets.store.lease import Lease
 from bert_assets.store.store import MANIFEST, Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 STAGED = "publish"
 
@@ -138,7 +141,7 @@ def find_published(store: Store, model_id: str, preferred: str | None = None) ->
     return max(found, key=lambda model: model.manifest["trained_at"], default=None) if found else None
 
 
-def load_model(published: PublishedModel, device: torch.device) -> torch.nn.Module:
+def load_model(published: PublishedModel, device: torch.device) -> PreTrainedModel:
     """The model with its published weights, float32, in evaluation mode."""
     from transformers import AutoModelForSequenceClassification
 
@@ -146,4 +149,5 @@ def load_model(published: PublishedModel, device: torch.device) -> torch.nn.Modu
         model = AutoModelForSequenceClassification.from_pretrained(
             published.model_folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
         )
-    return model.to(device).eval()
+    torch.nn.Module.to(model, device)
+    return model.eval()

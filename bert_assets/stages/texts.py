@@ -33,7 +33,9 @@ def examples_of(dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
 def read_texts(path: Path, dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
     """The text columns of a csv, tsv, jsonl or parquet file, named as in the dataset (or inferred as there)."""
     if not path.is_file():
-        raise UserError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give a file of texts")
+        raise UserError(
+            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give a file of texts"
+        )
     table = read_table(path, dataset.format if path.suffix in (".csv", ".tsv") else FormatConfig())
     text, pair = text_columns(dataset, table.column_names, str(path))
     texts = table.column(text).cast(pa.string()).to_pylist()
@@ -43,7 +45,9 @@ def read_texts(path: Path, dataset: DatasetConfig) -> tuple[list[str], list[str]
 def require_writable(path: Path) -> None:
     """Raise UserError for an ending that is not written, or a folder that is not there."""
     if path.suffix not in ENDINGS:
-        raise UserError(f"{path}: predictions are written as {', '.join(ENDINGS)}; give the file one of these endings")
+        raise UserError(
+            f"{path}: predictions are written as {', '.join(ENDINGS)}; give the file one of these endings"
+        )
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist")
 

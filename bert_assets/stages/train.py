@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from bert_assets.stages.tokens import TokenizedSplit
 from bert_assets.store.files import write_atomically
 from bert_assets.store.hashing import canonical_json
 from bert_assets.store.lease import Lease
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class TrainingDiverged(BertAssetsError):
@@ -75,7 +78,7 @@ class Progress:
 class Trained:
     """The end of a training: the published weights and how they came about."""
 
-    model: torch.nn.Module
+    model: PreTrainedModel
     best_step: int | None
     evaluations: list[dict[str, Any]]
     log: list[dict[str, Any]]
@@ -115,7 +118,8 @@ def train(
         warmup_ratio=run.warmup_ratio,
         eval_every=run.eval_every,
     )
-    model = build_model(base, task=data.task, class_names=data.class_names, seed=run.seed).to(device)
+    model = build_model(base, task=data.task, class_names=data.class_names, seed=run.seed)
+    torch.nn.Module.to(model, device)
     optimizer = make_optimizer(model, run)
     inputs = Inputs.of(model)
 
@@ -311,7 +315,7 @@ def make_optimizer(model: torch.nn.Module, run: RunConfig) -> torch.optim.AdamW:
 
 def optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """The optimizer's state as `<parameter>/<moment>`; empty before the first step."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[torch.Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}/{key}": value
         for parameter, values in optimizer.state.items()

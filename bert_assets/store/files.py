@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(staged, path)
+        staged.replace(path)
     except BaseException:
         staged.unlink(missing_ok=True)
         raise

@@ -106,7 +106,7 @@ class Lease:
     def move(self, name: str, target: Path) -> None:
         """Rename a finished file or folder of the attempt to its place; LeaseLost if the lease was taken over."""
         try:
-            os.rename(self.attempt / name, target)
+            (self.attempt / name).rename(target)
         except FileNotFoundError:
             if self.attempt.exists():
                 raise
@@ -116,7 +116,7 @@ class Lease:
         """Remove something published earlier under this work, unless the lease was taken over."""
         name = f"discarded-{uuid4().hex[:8]}"
         try:
-            os.rename(path, self.attempt / name)
+            path.rename(self.attempt / name)
         except FileNotFoundError:
             if not self.attempt.exists():
                 raise self._lost() from None
@@ -156,7 +156,7 @@ class Lease:
     def _write(self, content: bytes) -> None:
         staged = self.folder / "lease" / f".{uuid4().hex}"
         staged.write_bytes(content)
-        os.replace(staged, self._file)
+        staged.replace(self._file)
 
     def _keep_beating(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
@@ -175,7 +175,7 @@ class Lease:
             taken = old if old.name.startswith("taken-") else attempts / f"taken-{uuid4().hex[:8]}"
             if taken != old:
                 try:
-                    os.rename(old, taken)
+                    old.rename(taken)
                 except FileNotFoundError:
                     continue
             shutil.rmtree(taken, ignore_errors=True)

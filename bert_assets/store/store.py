@@ -71,9 +71,7 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(
-        self, relative: str, *, write: Callable[[Path], object], manifest: dict[str, Any]
-    ) -> Path:
+    def publish(self, relative: str, *, write: Callable[[Path], object], manifest: dict[str, Any]) -> Path:
         """Publish the folder that `write` fills, with a manifest of every file's sha256 and size.
 
         Nothing published is overwritten: if the folder is there and verifies, it is returned as it is; one
@@ -95,7 +93,7 @@ class Store:
             if self._is_sound(relative):
                 return target
             try:
-                os.rename(staged, target)
+                staged.rename(target)
             except OSError as error:
                 # Another process published the same content between the check and the rename.
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self._is_sound(relative):
@@ -134,7 +132,9 @@ class Store:
             if path.is_symlink() or not path.is_file():
                 problems.append(f"{path} is not a plain file")
             elif path.stat().st_size != expected["size"]:
-                problems.append(f"{path} has {path.stat().st_size} bytes, its manifest says {expected['size']}")
+                problems.append(
+                    f"{path} has {path.stat().st_size} bytes, its manifest says {expected['size']}"
+                )
             elif sha256_file(path) != expected["sha256"]:
                 problems.append(f"{path} does not match the sha256 in its manifest")
         return problems
@@ -146,7 +146,7 @@ class Store:
         target = self.path("quarantine") / f"{relative.replace('/', '_')}-{stamp}-{uuid4().hex[:6]}"
         make_folder(target)
         try:
-            os.rename(source, target / "content")
+            source.rename(target / "content")
         except FileNotFoundError:
             target.rmdir()
             return None

@@ -1,0 +1,230 @@
+"""What a run starts from: real model folders are taken and known by their content, unfit ones are refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bert_assets.errors import UserError
+from bert_assets.stages.base_model import HUB_FILES, build_model, resolve_base_model
+from bert_assets.stages.recipe import Recipe
+from bert_assets.stages.train import TrainingDiverged
+from bert_assets_tests.model_folders import make_model_folder
+from bert_assets_tests.test_bad_input import listing
+from bert_assets_tests.world import YAML, World, make_world
+
+FROM_FOLDER = YAML.replace("scratch/tiny", "./model")
+COMMIT = "a" * 40
+
+
+def world_with(tmp_path: Path, kind: str = "bert", yaml: str = FROM_FOLDER, **options) -> World:
+    make_model_folder(tmp_path / "model", kind, **options)
+    return make_world(tmp_path, yaml=yaml)
+
+
+def resolve(world: World):
+    return resolve_base_model(world.experiments.runs["one"], world.snapshot(), world.root, world.store)
+
+
+def model_id(world: World) -> str:
+    run, snapshot = world.experiments.runs["one"], world.snapshot()
+    return Recipe.of(run, snapshot, resolve_base_model(run, snapshot, world.root, world.store)).model_id
+
+
+def edit_config(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def only_pickles(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def an_index_of_a_missing_shard(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"x": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def no_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+BREAKINGS = {
+    "the folder is missing": (
+        shutil.rmtree,
+        ["the model ./model does not exist", "Did you mean", "config.json"],
+    ),
+    "a file instead": (lambda f: (shutil.rmtree(f), f.write_text("x")), ["is a file, expected a folder"]),
+    "no config": (lambda f: (f / "config.json").unlink(), ["has no config.json", "save_pretrained"]),
+    "a config that is not JSON": (lambda f: (f / "config.json").write_text("{"), ["config.json is not JSON"]),
+    "a config of no model": (lambda f: (f / "config.json").write_text("{}"), ["names no model_type"]),
+    "a model for images": (lambda f: edit_config(f, model_type="vit"), ["'vit'", "no sequence classifier"]),
+    "code of its own": (
+        lambda f: edit_config(f, model_type="mine", auto_map={"AutoModel": "code.Mine"}),
+        ["needs Python code of its own (auto_map), which is never run"],
+    ),
+    "no weights": (
+        lambda f: (f / "model.safetensors").unlink(),
+        ["has no model.safetensors", "no weights to start from"],
+    ),
+    "pickles alone": (
+        only_pickles,
+        ["only as pytorch_model.bin", "can run code", "refused", "save_pretrained"],
+    ),
+    "torn weights": (lambda f: truncate(f / "model.safetensors"), ["is not a whole safetensors file"]),
+    "a missing shard": (an_index_of_a_missing_shard, ["lacks model-00001-of-00001.safetensors"]),
+    "no tokenizer": (no_tokenizer, ["has no tokenizer in", "Expected tokenizer.json"]),
+    "a tokenizer of another model": (
+        lambda f: edit_config(f, vocab_size=10),
+        ["has embeddings for 10 tokens"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BREAKINGS)
+def test_an_unfit_model_folder_is_refused_and_nothing_is_written(tmp_path, case):
+    world = world_with(tmp_path)
+    (tmp_path / "model2").mkdir()
+    world.snapshot()
+    breaking, parts = BREAKINGS[case]
+    breaking(tmp_path / "model")
+    before = listing(world.store.root)
+    with pytest.raises(UserError) as refused:
+        world.plan()
+    for part in parts:
+        assert part in str(refused.value)
+    assert listing(world.store.root) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "positions"),
+    [("bert", {}, 64), ("distilbert", {}, 64), ("roberta", {"pad_token_id": 1}, 62)],
+)
+def test_a_length_beyond_the_positions_is_refused(tmp_path, kind, config, positions):
+    fits = FROM_FOLDER.replace("max_length: 24", f"max_length: {positions}")
+    world = world_with(tmp_path, kind, fits, **config)
+    assert resolve(world).positions == positions
+    over = make_world(tmp_path, yaml=FROM_FOLDER.replace("max_length: 24", f"max_length: {positions + 1}"))
+    with pytest.raises(
+        UserError, match=f"max_length is {positions + 1}, but ./model has {positions} positions"
+    ):
+        over.plan()
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra"])
+def test_any_encoder_trains_and_is_published(tmp_path, kind):
+    published = world_with(tmp_path, kind, FROM_FOLDER.replace("epochs: 2", "epochs: 1")).train()
+    assert json.loads((published.model_folder / "config.json").read_text())["model_type"] == kind
+
+
+def test_the_encoders_weights_are_kept_and_the_head_is_drawn_from_the_seed(tmp_path):
+    base = resolve(world_with(tmp_path))
+    models = [
+        build_model(base, task="classification", class_names=["a", "b", "c"], seed=seed).state_dict()
+        for seed in (1, 1, 2)
+    ]
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    for name, tensor in saved.items():
+        assert torch.equal(models[0][f"bert.{name}"], tensor)
+    assert models[0]["classifier.weight"].shape == (3, 16)
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+    assert not torch.equal(models[0]["classifier.weight"], models[2]["classifier.weight"])
+
+
+def test_a_head_for_other_classes_is_replaced(tmp_path):
+    base = resolve(world_with(tmp_path, classes=5))
+    model = build_model(base, task="classification", class_names=["a", "b"], seed=0)
+    assert model.config.num_labels == 2
+    assert model.config.id2label == {0: "a", 1: "b"}
+
+
+def test_weights_in_half_precision_are_trained_in_full(tmp_path):
+    world = world_with(tmp_path)
+    file = tmp_path / "model" / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(file).items()}, file, {"format": "pt"})
+    edit_config(tmp_path / "model", dtype="float16")
+    model = build_model(resolve(world), task="classification", class_names=["a", "b"], seed=0)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_copy_is_the_same_model_and_any_other_content_another(tmp_path):
+    world = world_with(tmp_path)
+    original = model_id(world)
+    shutil.copytree(tmp_path / "model", tmp_path / "copy")
+    copied = make_world(tmp_path, yaml=FROM_FOLDER.replace("./model", "./copy"))
+    assert model_id(copied) == original
+    config = tmp_path / "copy" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()), indent=7))
+    edit_config(tmp_path / "copy", transformers_version="1.0", _name_or_path="/elsewhere")
+    assert model_id(copied) == original
+    edit_config(tmp_path / "copy", hidden_dropout_prob=0.3)
+    assert model_id(copied) != original
+    make_model_folder(tmp_path / "copy", seed=1)
+    assert model_id(copied) != original
+
+
+def test_padding_and_truncation_of_an_earlier_use_are_left_behind(tmp_path):
+    world = world_with(tmp_path)
+    file = tmp_path / "model" / "tokenizer.json"
+    plain = resolve(world).tokenizer_json
+    used = json.loads(file.read_text())
+    used["truncation"] = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+    used["padding"] = {
+        "strategy": {"Fixed": 5}, "direction": "Right", "pad_to_multiple_of": None,
+        "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+    }  # fmt: skip
+    file.write_text(json.dumps(used))
+    assert resolve(world).tokenizer_json == plain
+
+
+HUB = YAML.replace("scratch/tiny", f"owner/model\n    revision: {COMMIT}")
+
+
+def test_a_hub_model_is_fetched_at_its_revision_and_never_as_pickle(tmp_path, monkeypatch):
+    local = world_with(tmp_path / "local")
+    asked = []
+
+    def snapshot_download(name, **options):
+        asked.append((name, options))
+        return str(local.root / "model")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    world = make_world(tmp_path / "hub", yaml=HUB)
+    assert model_id(world) == model_id(local)
+    assert asked == [("owner/model", {"revision": COMMIT, "allow_patterns": HUB_FILES})]
+    assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in HUB_FILES)
+
+
+def test_a_hub_model_without_network_tells_how_to_use_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    world = make_world(tmp_path, yaml=HUB)
+    world.snapshot()
+    before = listing(world.store.root)
+    with pytest.raises(UserError) as refused:
+        world.plan()
+    assert "the hub model owner/model at revision aaaaaaaaaaaa could not be fetched" in str(refused.value)
+    assert "model: ./path/to/folder" in str(refused.value)
+    assert listing(world.store.root) == before
+
+
+def test_a_loss_that_is_no_number_ends_with_advice_and_publishes_nothing(tmp_path):
+    world = world_with(tmp_path)
+    file = tmp_path / "model" / "model.safetensors"
+    weights = load_file(file)
+    weights["embeddings.word_embeddings.weight"][:] = float("nan")
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(
+        TrainingDiverged, match=r"loss of step 1 is nan: the training diverged\. Lower learning_rate"
+    ):
+        world.train()
+    assert not world.store.exists("models")

@@ -1,0 +1,153 @@
+"""The published folder is a plain Hugging Face model: without this project it gives the same labels."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from bert_assets.errors import UserError
+from bert_assets.stages.predictions import predict_texts
+from bert_assets.stages.publish import PublishedModel
+from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
+
+TEXTS = [
+    "the lamp seemed bright",
+    "a slow kettle",
+    "the fan and the " + "radio and the " * 40 + "desk seemed stiff",
+]
+PAIRS = ["the chair seemed dim", "a quick kettle", "nothing"]
+
+
+def train(root: Path, header: list[str], rows: list[tuple]) -> PublishedModel:
+    world = make_world(root, yaml=YAML.replace("    examples", "    # examples"))
+    lines = [header, *([str(value) for value in row] for row in rows)]
+    (root / "data" / "small.csv").write_text("".join(",".join(line) + "\n" for line in lines))
+    return world.train()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> dict[str, PublishedModel]:
+    rows = small_rows(160)
+    score = {"negative": 0.5, "positive": 4.5}
+    made = tmp_path_factory.mktemp("models")
+    numbers = [(text, score[label] + len(text) % 5 / 10) for text, label in rows]
+    return {
+        "classification": train(made / "c", ["text", "label"], rows),
+        "pairs": train(
+            made / "p",
+            ["text1", "text2", "label"],
+            [
+                (first, second[0], label)
+                for (first, label), second in zip(rows, rows[1:] + rows[:1], strict=True)
+            ],
+        ),
+        "regression": train(made / "r", ["text", "score"], numbers),
+    }
+
+
+def plain_logits(published: PublishedModel, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
+    tokenizer = AutoTokenizer.from_pretrained(published.model_folder)
+    model = AutoModelForSequenceClassification.from_pretrained(published.model_folder).eval()
+    with torch.inference_mode():
+        return model(
+            **tokenizer(texts, pairs, padding=True, truncation=True, return_tensors="pt")
+        ).logits.numpy()
+
+
+@pytest.mark.parametrize("kind", ["classification", "pairs"])
+def test_plain_transformers_gives_the_same_labels_and_confidences(models, kind):
+    published = models[kind]
+    pairs = PAIRS if kind == "pairs" else None
+    ours = predict_texts(published, TEXTS, pairs, device="cpu")
+    theirs = torch.softmax(torch.from_numpy(plain_logits(published, TEXTS, pairs)), 1).numpy()
+    shares = np.array(ours["probabilities"].to_pylist())
+    np.testing.assert_allclose(shares, theirs, atol=1e-6)
+    names = AutoModelForSequenceClassification.from_pretrained(published.model_folder).config.id2label
+    assert ours["label"].to_pylist() == [names[row.argmax()] for row in theirs]
+
+
+def test_a_pipeline_gives_the_same_labels_and_confidences(models):
+    published = models["classification"]
+    classify = pipeline("text-classification", model=str(published.model_folder), device="cpu")
+    theirs = classify(TEXTS, truncation=True)
+    ours = predict_texts(published, TEXTS, device="cpu")
+    assert ours["label"].to_pylist() == [entry["label"] for entry in theirs]
+    np.testing.assert_allclose(ours["confidence"].to_numpy(), [entry["score"] for entry in theirs], atol=1e-6)
+
+
+def test_a_pipeline_gives_the_same_numbers(models):
+    published = models["regression"]
+    predict = pipeline("text-classification", model=str(published.model_folder), device="cpu")
+    ours = predict_texts(published, TEXTS, device="cpu")
+    assert ours.column_names == ["text", "label", "confidence"]
+    assert ours["confidence"].null_count == len(TEXTS)
+    numbers = [entry["score"] for entry in predict(TEXTS, truncation=True)]
+    np.testing.assert_allclose(ours["label"].to_numpy(), numbers, atol=1e-5)
+
+
+def test_the_folder_holds_no_path_of_this_machine_and_no_pickle(models):
+    for published in models.values():
+        for path in published.model_folder.iterdir():
+            assert path.suffix in (".json", ".safetensors", ".md")
+            if path.suffix != ".safetensors":
+                assert str(published.folder.parent.parent.parent.parent) not in path.read_text()
+
+
+def test_the_card_reads_as_a_hub_card_and_its_example_runs(models):
+    published = models["classification"]
+    card = (published.model_folder / "README.md").read_text()
+    head = yaml.safe_load(card.split("---\n")[1])
+    assert head["library_name"] == "transformers"
+    assert head["pipeline_tag"] == "text-classification"
+    code = card.split("```python\n")[1].split("```")[0]
+    exec(code.replace("path/to/this/folder", str(published.model_folder)), {})
+
+
+def test_labels_keep_their_names_in_the_config(models):
+    config = json.loads((models["classification"].model_folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
+    assert config["problem_type"] == "single_label_classification"
+    assert (
+        json.loads((models["regression"].model_folder / "config.json").read_text())["problem_type"]
+        == "regression"
+    )
+
+
+def test_a_model_of_pairs_refuses_single_texts_and_the_reverse(models):
+    with pytest.raises(UserError, match="was trained on pairs of texts"):
+        predict_texts(models["pairs"], TEXTS)
+    with pytest.raises(UserError, match="was trained on single texts"):
+        predict_texts(models["classification"], TEXTS, PAIRS)
+
+
+def test_a_blank_text_is_refused_with_its_position(models):
+    with pytest.raises(UserError, match="text 2 is blank"):
+        predict_texts(models["classification"], ["x", "  "])
+
+
+def test_as_many_second_texts_as_first_ones_are_needed(models):
+    with pytest.raises(UserError, match="2 texts and 1 second texts were given"):
+        predict_texts(models["pairs"], ["a", "b"], ["c"])
+
+
+def test_no_texts_give_an_empty_table(models):
+    assert predict_texts(models["classification"], []).num_rows == 0
+
+
+def test_files_are_written_with_a_column_per_class(models, tmp_path):
+    from bert_assets.stages.texts import write_table
+
+    write_rows(tmp_path / "x.csv", small_rows(2))
+    table = predict_texts(models["classification"], TEXTS, device="cpu")
+    write_table(table, models["classification"].class_names, tmp_path / "out.csv")
+    assert (
+        (tmp_path / "out.csv")
+        .read_text()
+        .startswith('"text","label","label_id","confidence","probability_negative"')
+    )
+    with pytest.raises(UserError, match=r"predictions are written as \.csv, \.jsonl, \.parquet"):
+        write_table(table, None, tmp_path / "out.xlsx")

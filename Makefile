@@ -23,7 +23,7 @@ demo: setup ## Train, evaluate and compare the runs of experiments/demo.yaml
 	$(BIN)/bert-assets run --experiment experiments/demo.yaml
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup ## ruff and pyright
 	$(BIN)/ruff check .

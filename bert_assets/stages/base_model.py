@@ -97,7 +97,7 @@ def resolve_base_model(run: RunConfig, snapshot: Snapshot, root: Path, store: St
     if kind == "scratch":
         base = _scratch(run.model.removeprefix("scratch/"), snapshot, store)
     elif kind == "path":
-        base = _from_folder(run.model, Path(resolve_path(root, run.model)))
+        base = _from_folder(run.model, resolve_path(root, run.model))
     else:
         base = _from_folder(run.model, _fetch(run.model, str(run.revision)))
     _require_positions(run, base)

@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test lint format ui bench-quality clean
+.PHONY: help setup demo test torture lint format ui bench-quality clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -24,6 +24,9 @@ demo: setup ## Train, evaluate and compare the runs of experiments/demo.yaml
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+torture: setup ## Kill it at every write and at random instants; ARGS="--minutes 60 --seed 1"
+	$(BIN)/python -m bert_assets_tests.torture $(ARGS)
 
 lint: setup ## ruff and pyright
 	$(BIN)/ruff check .

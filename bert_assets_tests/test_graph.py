@@ -103,7 +103,7 @@ def project(tmp_path_factory) -> Project:
     project.succeed("dataset_snapshot", "small")
     project.succeed("fine_tuned_model,predictions,eval_metrics", RUN)
     project.succeed("leaderboard")
-    # project.succeed("inference", RUN)
+    project.succeed("inference", RUN)
     return project
 
 

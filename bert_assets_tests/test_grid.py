@@ -1,11 +1,17 @@
 """Grids: stable names, one per point, that no other value shares."""
 
+from __future__ import annotations
+
+import math
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_assets.config.grid import ABBREVIATIONS, expand_entry, format_number
 from bert_assets.config.schema import RunConfig, fields_of_role
+from bert_assets.config.values import name_problem
 
 ENTRY = {"dataset": "d", "model": "scratch/tiny"}
 
@@ -40,11 +46,78 @@ def test_a_grid_of_seeds_alone_keeps_the_configuration():
     assert names({"seed": [1, 2]}) == [("tiny-s1", "tiny"), ("tiny-s2", "tiny")]
 
 
-def test_models_are_named_by_their_last_part():
-    entry = {"dataset": "d", "grid": {"model": ["scratch/tiny", "./models/My BERT"]}}
-    runs, complaints = expand_entry("tiny", entry)
+def test_a_grid_of_one_value_names_it_so_that_a_second_renames_nothing():
+    assert names({"epochs": [3]}) == [("tiny-ep3", "tiny-ep3")]
+    assert names({"epochs": [3, 4]})[0] == ("tiny-ep3", "tiny-ep3")
+
+
+GRID = {
+    "model": ["scratch/mini", "./bert"],
+    "max_length": [64],
+    "precision": ["fp32", "bf16"],
+    "epochs": [2],
+    "batch_size": [8],
+    "gradient_accumulation": [2],
+    "learning_rate": [5e-5],
+    "warmup_ratio": [0],
+    "weight_decay": [0.01],
+    "max_grad_norm": [1],
+    "early_stopping": [None],
+    "eval_every": [100],
+    "seed": [1, 2],
+}
+
+
+def test_a_grid_of_every_key_has_pinned_names_whatever_its_order_in_the_yaml():
+    names = [
+        f"big-m{model}-ml64-p{precision}-ep2-bs8-ga2-lr5e-5-wu0-wd0.01-gn1-esnone-ee100-s{seed}"
+        for model in ("mini", "bert")
+        for precision in ("fp32", "bf16")
+        for seed in (1, 2)
+    ]
+    assert set(GRID) == set(ABBREVIATIONS)
+    shuffled = random.Random(0)
+    for _ in range(20):
+        keys = shuffled.sample(sorted(GRID), len(GRID))
+        runs, complaints = expand_entry("big", {"dataset": "d", "grid": {key: GRID[key] for key in keys}})
+        assert complaints == []
+        assert [run.name for run in runs] == names
+        assert [run.configuration for run in runs] == [name.rpartition("-")[0] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("scratch/tiny", "tiny"),
+        ("./models/My BERT", "my_bert"),
+        ("./models/bert/", "bert"),
+        ("/models/v1..2", "v1_2"),
+        ("~/.bert", "bert"),
+        ("../Größe_(2)", "gr_e__2"),
+    ],
+)
+def test_a_model_is_named_by_what_a_name_can_hold_of_its_last_part(model, text):
+    runs, complaints = expand_entry("tiny", {"dataset": "d", "grid": {"model": [model]}})
     assert complaints == []
-    assert [run.name for run in runs] == ["tiny-mtiny", "tiny-mmy_bert"]
+    assert [(run.name, run.model) for run in runs] == [(f"tiny-m{text}", model)]
+
+
+@pytest.mark.parametrize("model", ["./...", ".", "/", "~"])
+def test_a_model_of_whose_name_nothing_is_left_is_refused(model):
+    assert refused({"model": ["./a", model]}, "no name can be made of") == ("grid", "model", 1)
+
+
+def test_models_that_would_share_a_name_are_refused():
+    words = "'./bert' and './other/BERT' have one name in a grid, 'bert'; write an entry for each"
+    assert refused({"model": ["./bert", "./other/BERT"]}, words) == ("grid", "model", 1)
+
+
+def refused(grid: dict, words: str) -> tuple[str | int, ...]:
+    """Where the only complaint about the grid is."""
+    runs, [complaint] = expand_entry("tiny", {"dataset": "d", "grid": grid})
+    assert runs == []
+    assert complaint.message.startswith(words)
+    return complaint.path
 
 
 def test_null_is_a_value():
@@ -61,16 +134,28 @@ def test_each_point_has_its_settings():
     [
         (3, "3"), (3.0, "3"), (0, "0"), (1e-4, "1e-4"), (0.0001, "1e-4"), (2.5e-5, "2.5e-5"), (0.01, "0.01"),
         (0.06, "0.06"), (2.5, "2.5"), (1e6, "1e6"), (0.009, "9e-3"), (123456.0, "123456"),
+        (10**20, "1" + "0" * 20), (0.0, "0"), (-0.0, "0"), (999999.5, "999999.5"), (2.5e7, "2.5e7"),
+        (0.30000000000000004, "0.30000000000000004"), (5e-324, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e308"),
     ],
 )  # fmt: skip
 def test_a_number_has_one_way_to_be_written(value, text):
     assert format_number(value) == text
 
 
-@settings(max_examples=300, derandomize=True)
-@given(st.floats(min_value=1e-12, max_value=1e12), st.floats(min_value=1e-12, max_value=1e12))
-def test_numbers_share_a_name_only_if_they_are_equal(first, second):
-    assert (format_number(first) == format_number(second)) == (first == second)
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(st.floats(min_value=0, allow_infinity=False))
+def test_a_number_can_be_read_back_from_its_name_so_no_two_share_one(number):
+    text = format_number(number)
+    assert float(text) == number
+    assert name_problem(f"tiny-lr{text}") is None
+    neighbour = math.nextafter(number, math.inf)
+    assert math.isinf(neighbour) or format_number(neighbour) != text
+
+
+@settings(max_examples=100, derandomize=True, database=None, deadline=None)
+@given(st.lists(st.floats(min_value=1e-300, max_value=1), min_size=1, max_size=8, unique=True))
+def test_a_grid_has_as_many_names_as_values(rates):
+    assert len(set(names({"learning_rate": rates}))) == len(rates)
 
 
 def test_the_abbreviations_are_pinned():
@@ -96,15 +181,41 @@ def test_everything_that_can_change_the_weights_can_be_in_a_grid():
     assert set(fields_of_role("weights")) <= set(ABBREVIATIONS) <= set(RunConfig.model_fields)
 
 
-def test_a_name_that_grows_too_long_is_refused():
-    runs, complaints = expand_entry("x" * 98, {**ENTRY, "grid": {"seed": [1]}})
+def test_every_key_has_an_abbreviation_of_its_own_and_the_seed_comes_last():
+    assert len(set(ABBREVIATIONS.values())) == len(ABBREVIATIONS)
+    assert list(ABBREVIATIONS)[-1] == "seed"
+
+
+def test_a_name_that_grows_too_long_is_refused_with_its_length():
+    assert expand_entry("x" * 97, {**ENTRY, "grid": {"seed": [1]}})[1] == []
+    runs, [complaint] = expand_entry("x" * 97, {**ENTRY, "grid": {"seed": [1, 10]}})
     assert runs == []
-    assert "expected at most 100" in complaints[0].message
+    assert complaint.path == ("grid",)
+    assert complaint.message == f"the run's name '{'x' * 97}-s10' has 101 characters; expected at most 100"
+
+
+def test_what_is_wrong_with_an_entry_is_told_once_not_at_every_point():
+    _, complaints = expand_entry("tiny", {**ENTRY, "epochs": 0, "grid": {"seed": [1, 2, 3]}})
+    assert [complaint.path for complaint in complaints] == [("epochs",)]
+
+
+def test_what_is_wrong_beside_a_wrong_grid_is_told_with_it():
+    entry = {"dataset": "d", "epochs": 0, "grid": {"model": ["scratch/huge"], "seed": [], "sed": [1]}}
+    _, complaints = expand_entry("Tiny", entry)
+    paths = [complaint.path for complaint in complaints]
+    assert paths == [(), ("grid", "model", 0), ("grid", "seed"), ("grid", "sed"), ("epochs",)]
+
+
+def test_what_is_wrong_at_one_point_alone_is_told():
+    entry = {"dataset": "d", "grid": {"model": ["scratch/tiny", "google/bert"]}}
+    runs, [complaint] = expand_entry("tiny", entry)
+    assert runs == []
+    assert complaint.path == ("revision",)
+    assert complaint.message.startswith("required for the hub model 'google/bert'")
 
 
 def test_too_many_points_are_refused():
-    runs, complaints = expand_entry(
-        "tiny", {**ENTRY, "grid": {"seed": list(range(200)), "epochs": list(range(1, 101))}}
-    )
+    grid = {"seed": list(range(200)), "epochs": list(range(1, 101))}
+    runs, [complaint] = expand_entry("tiny", {**ENTRY, "grid": grid})
     assert runs == []
-    assert complaints
+    assert complaint.message == "has 20,000 points; expected at most 10,000"

@@ -97,7 +97,7 @@ def _example(value: Any) -> str | tuple[str, str]:
     raise Wrong(f"expected a text, or a pair of texts in brackets, got {show(value)}")
 
 
-Example = Annotated[str | tuple[str, str], PlainValidator(_example)]
+Example = Annotated[str | tuple[str, str], BeforeValidator(_example)]
 
 
 # --- The hub and models ----------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def _source_path(value: Any) -> str | dict[Split, str]:
     return value
 
 
-SourcePath = Annotated[str | dict[Split, str], PlainValidator(_source_path)]
+SourcePath = Annotated[str | dict[Split, str], BeforeValidator(_source_path)]
 
 
 def _delimiter(value: str) -> str:

@@ -53,6 +53,10 @@ class Checkpoints:
         self.relative = f"work/{model_id}/checkpoints"
         self.folder = store.path(self.relative)
 
+    def exist(self) -> bool:
+        """Whether there is any, valid or not."""
+        return bool(self.store.children(self.relative))
+
     def newest_valid(self) -> tuple[Checkpoint | None, list[Rejected]]:
         """The newest checkpoint that verifies, and every newer one with the reason for which it was passed over.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,20 +63,32 @@ def fine_tune(
     whom) and returns its result.
     """
     model_id = plan.recipe.model_id
-    if not force and (found := find_published(store, model_id, preferred)):
-        return found
     work = store.path(f"work/{model_id}")
+    checkpoints = checkpoints or Checkpoints(store, model_id)
+    if not force and (found := find_published(store, model_id, preferred)):
+        _tidy(work, checkpoints)
+        return found
     lease = Lease.acquire(work, on_wait=on_wait)
     assert lease is not None, "only a give_up function ends the wait without a lease"
     try:
         if not force and (found := find_published(store, model_id, preferred)):
+            checkpoints.clear(lease)
             lease.release()
             return found
-        checkpoints = checkpoints or Checkpoints(store, model_id)
         return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
     except BaseException:
         lease.release()
         raise
+
+
+def _tidy(work: Path, checkpoints: Checkpoints) -> None:
+    """Remove what a process left that was killed between publishing the model and clearing its checkpoints."""
+    if not (checkpoints.exist() or any((work / "attempts").glob("*"))):
+        return
+    with Lease.acquire(work, give_up=lambda: True) or nullcontext() as lease:
+        # Somebody else at work here, with `force`, needs its checkpoints.
+        if lease is not None:
+            checkpoints.clear(lease)
 
 
 def _train_and_stage(

@@ -143,7 +143,7 @@ def test_the_daemon_loads_the_code_location(tmp_path):
         stderr=subprocess.STDOUT,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         alive = False
         while not alive and time.monotonic() < deadline and daemon.poll() is None:
             check = [binaries / "dagster-daemon", "liveness-check"]

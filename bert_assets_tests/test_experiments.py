@@ -343,14 +343,15 @@ RUNS: list[tuple[str, str]] = [
     ("epoch: 3", "unknown key 'epoch'; did you mean 'epochs'?"),
     ("learningRate: 1e-4", "unknown key 'learningRate'; did you mean 'learning_rate'?"),
     ("on: yes", "unknown key 'on'; expected dataset, model, revision, device, seed, epochs"),
+    ("stall_timeout: 5", "expected a time such as 30s, 5m or 1h, got 5"),
+    ("on_numerics_change: ignore", "expected resume, restart or fail, got 'ignore'"),
     ("name: other", "unknown key 'name'; expected dataset, model"),
     ("configuration: other", "unknown key 'configuration'; expected dataset, model"),
     # Keys of later features are refused until they work.
+    ("timeout: null", "unknown key 'timeout'; did you mean 'stall_timeout'?"),
     *(
         (f"{key}: null", f"unknown key '{key}'; expected dataset, model, revision")
         for key in (
-            "timeout",
-            "on_numerics_change",
             "class_weights",
             "truncation",
             "resources",
@@ -775,6 +776,7 @@ WEIGHTS = {
 }
 CONTENT = {"dataset", "model", "revision"}
 SETTINGS = {"name", "configuration", "device", "threads", "checkpoint_every", "keep_checkpoints"}
+SETTINGS |= {"on_numerics_change", "stall_timeout"}
 
 # Every field with a value that is not its default.
 FULL = {
@@ -799,6 +801,8 @@ FULL = {
     "max_grad_norm": 1e300,
     "threads": 9,
     "keep_checkpoints": 9,
+    "on_numerics_change": "fail",
+    "stall_timeout": Seconds(seconds=540),
 }
 
 

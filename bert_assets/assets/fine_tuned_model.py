@@ -26,6 +26,9 @@ class TrainingConfig(dg.Config):
     """What one materialization of a model may ask for."""
 
     force: bool = Field(default=False, description="Train although a model of the same recipe is published.")
+    wait: bool = Field(
+        default=True, description="Wait for another process that trains the same recipe; without, fail."
+    )
     override_checks: list[str] = Field(
         default=[], description="Names of failed data checks to train in spite of, such as 'leakage'."
     )
@@ -90,6 +93,7 @@ def build_fine_tuned_model(
                 models.store,
                 plan,
                 force=config.force,
+                wait=config.wait,
                 checkpoints=models.checkpoints(plan.recipe.model_id),
                 preferred=models.preferred_weights(name, plan.recipe.model_id),
                 lineage={

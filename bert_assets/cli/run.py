@@ -33,9 +33,17 @@ from bert_assets.store.store import Store
     metavar="CHECK",
     help="Train in spite of this failed data check.",
 )
+@click.option(
+    "--wait/--no-wait", default=True, help="Wait for another process that trains the same recipe, or fail."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON when done.")
 def command(
-    names: tuple[str, ...], experiment: Path | None, force: bool, overrides: tuple[str, ...], as_json: bool
+    names: tuple[str, ...],
+    experiment: Path | None,
+    force: bool,
+    overrides: tuple[str, ...],
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Train, evaluate and compare runs, by name (a run or a configuration) or all of a YAML file.
 
@@ -57,7 +65,7 @@ def command(
             if not outcome.succeeded:
                 failed.append(outcome)
                 broken.add(dataset)
-        config: dict[str, Any] = {"force": force, "override_checks": list(overrides)}
+        config: dict[str, Any] = {"force": force, "wait": wait, "override_checks": list(overrides)}
         for name in chosen:
             if experiments.runs[name].dataset in broken:
                 continue

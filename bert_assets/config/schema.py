@@ -18,6 +18,7 @@ from bert_assets.config.values import (
     Commit,
     Count,
     Delimiter,
+    Duration,
     Example,
     FromList,
     HubDataset,
@@ -278,6 +279,12 @@ class RunConfig(_Declared):
     max_grad_norm: float = weights_field("gradients are clipped to this norm", 1.0, gt=0)
     threads: Count | None = setting_field("CPU threads; null: one per physical core", None)
     keep_checkpoints: Count = setting_field("newest checkpoints kept while training", 2)
+    on_numerics_change: Literal["resume", "restart", "fail"] | None = setting_field(
+        "a checkpoint of other numerics; null: restart below an hour of training, else fail", None
+    )
+    stall_timeout: Duration | None = setting_field(
+        "training that does not move for so long is ended and resumed; null: never", Seconds(seconds=1800)
+    )
 
     @field_validator("revision")
     @classmethod

@@ -73,6 +73,18 @@ Interval = Annotated[
 ]
 
 
+def _time(value: Any) -> Seconds:
+    if isinstance(value, Seconds):
+        return value
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        raise Wrong(f"expected a time such as 30s, 5m or 1h, got {show(value)}")
+    return Seconds(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+Duration = Annotated[Seconds, PlainValidator(_time), PlainSerializer(str)]
+
+
 # --- Text ------------------------------------------------------------------------------------------------------------
 
 

@@ -52,6 +52,7 @@ class Checkpoints:
         self.model_id = model_id
         self.relative = f"work/{model_id}/checkpoints"
         self.folder = store.path(self.relative)
+        self.work = self.folder.parent
 
     def exist(self) -> bool:
         """Whether there is any, valid or not."""
@@ -123,6 +124,8 @@ class Checkpoints:
         folder = self.folder / name
         if folder.is_symlink():
             raise StoreError(f"{folder} is a link")
+        if (folder / STATE).is_symlink():
+            raise StoreError(f"{folder / STATE} is a link")
         state = read_sealed(folder / STATE)
         if state.get("model_id") != self.model_id:
             raise StoreError(f"{folder} belongs to another model: {state.get('model_id')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from bert_assets.config.schema import RunConfig
+from bert_assets.errors import BertAssetsError
 from bert_assets.stages.base_model import BaseModel, resolve_base_model
 from bert_assets.stages.checkpoint import Checkpoints
 from bert_assets.stages.interrupts import deferred_interrupts
@@ -24,9 +26,10 @@ from bert_assets.stages.recipe import Recipe
 from bert_assets.stages.snapshot import Snapshot
 from bert_assets.stages.tokens import tokenize_snapshot
 from bert_assets.stages.train import Progress, Trained, TrainingData, train
+from bert_assets.stages.watchdog import watchdog
 from bert_assets.store.files import make_folder, write_sealed
 from bert_assets.store.lease import Lease
-from bert_assets.store.store import Store
+from bert_assets.store.store import Store, clear_disk_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ def fine_tune(
     plan: TrainingPlan,
     *,
     force: bool = False,
+    wait: bool = True,
     preferred: str | None = None,
     checkpoints: Checkpoints | None = None,
     lineage: dict[str, Any] | None = None,
@@ -58,34 +62,49 @@ def fine_tune(
 ) -> StagedModel | PublishedModel:
     """Train the plan's recipe, or return what is already published for it.
 
-    `checkpoints` says where to resume; by default the store's own. `force` trains although it is published. `preferred` names the weights to return where several are published. `lineage`
-    goes into the manifest. While another process trains the same recipe, this one waits (`on_wait` is told for
-    whom) and returns its result.
+    `checkpoints` says where to resume; by default the store's own. `force` trains although it is published.
+    `preferred` names the weights to return where several are published. `lineage` goes into the manifest. While
+    another process trains the same recipe, this one waits (`on_wait` is told for whom) and returns its result;
+    without `wait` it raises BertAssetsError.
     """
-    model_id = plan.recipe.model_id
-    work = store.path(f"work/{model_id}")
-    checkpoints = checkpoints or Checkpoints(store, model_id)
-    if not force and (found := find_published(store, model_id, preferred)):
-        _tidy(work, checkpoints)
-        return found
-    lease = Lease.acquire(work, on_wait=on_wait)
-    assert lease is not None, "only a give_up function ends the wait without a lease"
-    try:
-        if not force and (found := find_published(store, model_id, preferred)):
-            checkpoints.clear(lease)
-            lease.release()
+    checkpoints = checkpoints or Checkpoints(store, plan.recipe.model_id)
+    with clear_disk_errors(store.root):
+        if not force and (found := find_published(store, plan.recipe.model_id, preferred)):
+            _tidy(checkpoints)
             return found
-        return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
-    except BaseException:
-        lease.release()
-        raise
+        lease = _acquire(checkpoints, wait=wait, on_wait=on_wait)
+        try:
+            if not force and (found := find_published(store, plan.recipe.model_id, preferred)):
+                checkpoints.clear(lease)
+                lease.release()
+                return found
+            return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
+        except BaseException:
+            lease.release()
+            raise
 
 
-def _tidy(work: Path, checkpoints: Checkpoints) -> None:
+def _acquire(checkpoints: Checkpoints, *, wait: bool, on_wait: Callable[[str], object]) -> Lease:
+    holders: list[str] = []
+
+    def note(holder: str) -> None:
+        holders.append(holder)
+        on_wait(holder)
+
+    lease = Lease.acquire(checkpoints.work, on_wait=note, give_up=lambda: not wait)
+    if lease is None:
+        raise BertAssetsError(
+            f"{holders[0]} trains this recipe (model id {checkpoints.model_id[:12]}) at this moment. Wait for it, or "
+            "repeat the command when it is done"
+        )
+    return lease
+
+
+def _tidy(checkpoints: Checkpoints) -> None:
     """Remove what a process left that was killed between publishing the model and clearing its checkpoints."""
-    if not (checkpoints.exist() or any((work / "attempts").glob("*"))):
+    if not (checkpoints.exist() or any((checkpoints.work / "attempts").glob("*"))):
         return
-    with Lease.acquire(work, give_up=lambda: True) or nullcontext() as lease:
+    with Lease.acquire(checkpoints.work, give_up=lambda: True) or nullcontext() as lease:
         # Somebody else at work here, with `force`, needs its checkpoints.
         if lease is not None:
             checkpoints.clear(lease)
@@ -110,7 +129,8 @@ def _train_and_stage(
         {"model_id": recipe.model_id, "run": run.name, "recipe": recipe.document()},
     )
     data = training_data(store, plan)
-    with deferred_interrupts() as interrupt:
+    stall_seconds = run.stall_timeout.seconds if run.stall_timeout is not None else math.inf
+    with deferred_interrupts() as interrupt, watchdog(stall_seconds, lease.folder / "stalled.txt") as beat:
         trained = train(
             run,
             plan.base,
@@ -121,6 +141,7 @@ def _train_and_stage(
             lease=lease,
             progress_file=lease.folder / "progress.jsonl",
             interrupt=interrupt,
+            beat=beat,
             report=lambda progress: _note(lease.folder, progress, report),
         )
     manifest = {

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bert_assets.config.paths import resolve_path
 from bert_assets.errors import UserError
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -46,7 +47,7 @@ def find_locations(path: str, root: Path) -> list[Location]:
 
 
 def _find_local(path: str, root: Path) -> list[Location]:
-    target = root / Path(path).expanduser()
+    target = resolve_path(root, path)
     if target.exists() or not _GLOB_SIGNS & set(path):
         return [_local(target, path)]
     # Path.glob refuses absolute patterns.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,9 @@ def predict_logits(
     tokens: TokenizedSplit,
     device: torch.device,
     precision: str,
+    beat: Callable[[], object] = lambda: None,
 ) -> np.ndarray:
-    """Logits of every row, float32, shape (rows, outputs), in row order. The model is left in evaluation mode."""
+    """Logits of every row, float32, shape (rows, outputs), in row order; `beat` is called after each batch. The model is left in evaluation mode."""
     model.eval()
     order = np.argsort(tokens.lengths, kind="stable")
     logits = np.empty((len(order), model.config.num_labels or 1), dtype=np.float32)
@@ -59,6 +61,7 @@ def predict_logits(
                 output = model(**inputs.collate(tokens, rows, device)).logits.float().cpu().numpy()
             logits[rows] = output
             start += len(rows)
+            beat()
     return logits
 
 

@@ -15,7 +15,7 @@ from bert_assets.stages.checkpoint import MODEL, Checkpoints, model_tensors, wri
 from bert_assets.stages.model_card import model_card
 from bert_assets.stages.train import Trained, write_log
 from bert_assets.store.lease import Lease
-from bert_assets.store.store import MANIFEST, Store
+from bert_assets.store.store import MANIFEST, Store, clear_disk_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,14 +97,15 @@ def publish_model(store: Store, staged: StagedModel) -> PublishedModel:
     """
     relative = f"models/{staged.model_id}/{staged.weights_sha256}"
     try:
-        staged.lease.check()
-        try:
-            store.publish_folder(staged.lease.attempt / STAGED, relative, manifest=staged.manifest)
-        except FileNotFoundError:
+        with clear_disk_errors(store.root):
             staged.lease.check()
-            raise
-        Checkpoints(store, staged.model_id).clear(staged.lease)
-        (staged.lease.folder / "attempts.jsonl").unlink(missing_ok=True)
+            try:
+                store.publish_folder(staged.lease.attempt / STAGED, relative, manifest=staged.manifest)
+            except FileNotFoundError:
+                staged.lease.check()
+                raise
+            Checkpoints(store, staged.model_id).clear(staged.lease)
+            (staged.lease.folder / "attempts.jsonl").unlink(missing_ok=True)
     finally:
         staged.lease.release()
     return load_published(store, staged.model_id, staged.weights_sha256)

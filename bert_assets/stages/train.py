@@ -8,6 +8,7 @@ of the step (schedule.py), dropout is seeded by it, and a checkpoint is complete
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from bert_assets.config.schema import RunConfig
-from bert_assets.errors import BertAssetsError
+from bert_assets.errors import BertAssetsError, StoreError, UserError
 from bert_assets.stages.base_model import BaseModel, build_model
 from bert_assets.stages.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Rejected, model_tensors
 from bert_assets.stages.interrupts import Interrupt, TrainingInterrupted
@@ -101,11 +102,12 @@ def train(
     lease: Lease,
     progress_file: Path,
     interrupt: Interrupt,
+    beat: Callable[[], object] = lambda: None,
     report: Callable[[Progress], object] = lambda progress: None,
 ) -> Trained:
     """Fine-tune from the newest valid checkpoint, or from the start, to the end.
 
-    Raises TrainingInterrupted after a checkpoint when `interrupt` is set, TrainingDiverged when the loss is not
+    `beat` is called whenever something has moved. Raises TrainingInterrupted after a checkpoint when `interrupt` is set, TrainingDiverged when the loss is not
     finite, LeaseLost when another process took over, StoreError when a checkpoint cannot be written.
     """
     tokens, labels = data.tokens["train"], data.labels["train"]
@@ -125,10 +127,11 @@ def train(
 
     checkpoint, rejected = checkpoints.newest_valid()
     changed = [] if checkpoint is None else differences(checkpoint.state["numerics"], numerics)
-    if checkpoint is not None and changed and checkpoint.state["seconds"] < RESTART_BELOW_SECONDS:
+    if checkpoint is not None and changed and must_restart(run, checkpoint, changed):
         rejected.append(Rejected(step=checkpoint.folder.name, reason=f"other numerics: {'; '.join(changed)}"))
         checkpoint, changed = None, []
         checkpoints.clear(lease)
+    require_space(model, checkpoints.store.root, keep=run.keep_checkpoints)
     state = State() if checkpoint is None else restore(checkpoint, model, optimizer)
     resumed_from = None if checkpoint is None else checkpoint.step
     state.numerics_changed += changed
@@ -161,6 +164,7 @@ def train(
             optimizer=optimizer_tensors(model, optimizer),
             state={**state.document(), "numerics": numerics},
         )
+        beat()
         checkpoints.prune(lease, keep=run.keep_checkpoints, best=state.best_step)
         saved_at = time.monotonic()
         last = next((entry for entry in reversed(state.log) if entry["event"] == "train"), {})
@@ -191,6 +195,7 @@ def train(
             loss = loss_of(logits, labels[rows], data.task) * (len(rows) / step_rows)
             loss.backward()
             step_loss += loss.item()
+            beat()
         if not math.isfinite(step_loss):
             raise TrainingDiverged(
                 f"the training loss of step {done + 1} is {step_loss}: the training diverged. Lower "
@@ -222,7 +227,7 @@ def train(
 
         improved = False
         if schedule.is_evaluated(done) and len(data.labels.get("validation", ())):
-            predicted = predict_logits(model, inputs, data.tokens["validation"], device, run.precision)
+            predicted = predict_logits(model, inputs, data.tokens["validation"], device, run.precision, beat)
             metrics = quick_metrics(predicted, data.labels["validation"], data.task)
             tell("evaluation", done, **{f"validation_{name}": value for name, value in metrics.items()})
             improved = state.note_evaluation(done, metrics, data.task)
@@ -261,8 +266,10 @@ def train(
     )
 
 
-# Under other numerics the bits differ: start over while little is lost, else go on and say that it is not exact.
+# Under other numerics the bits differ: by default, start over while little is lost, and else let the user decide.
 RESTART_BELOW_SECONDS = 3600.0
+# Bytes per parameter of a checkpoint: weights and the optimizer's two moments, in float32.
+CHECKPOINT_BYTES = 12
 LOGGED = ("loss", "learning_rate", "examples_per_second")
 
 
@@ -300,6 +307,34 @@ class State:
             return False
         self.best_step, self.best_score, self.without_improvement = done, score, 0
         return True
+
+
+def must_restart(run: RunConfig, checkpoint: Checkpoint, changed: list[str]) -> bool:
+    """Whether a checkpoint of other numerics is left aside; UserError if the user has to decide that."""
+    seconds = checkpoint.state["seconds"]
+    if run.on_numerics_change == "fail" or (
+        run.on_numerics_change is None and seconds >= RESTART_BELOW_SECONDS
+    ):
+        raise UserError(
+            f"runs.{run.name}: {checkpoint.folder.name}, after {seconds / 3600:.1f} h of training, was made under other "
+            f"numerics ({'; '.join(changed)}). To go on with it and get other bits than an undisturbed run (recorded as "
+            "exact: false), set on_numerics_change: resume; to train from the start, restart; or go back to the numerics"
+        )
+    return run.on_numerics_change != "resume"
+
+
+def require_space(model: torch.nn.Module, root: Path, *, keep: int) -> None:
+    """StoreError unless the disk has room for the checkpoints that stand side by side and the published model."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    # The newest ones, the best one, and the one that is being written.
+    needed = parameters * (CHECKPOINT_BYTES * (keep + 2) + 4)
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise StoreError(
+            f"the disk that holds the store {root} has {free / 1e6:,.0f} MB free; training this model of "
+            f"{parameters / 1e6:.1f} M parameters needs about {needed / 1e6:,.0f} MB for its checkpoints (keep_checkpoints: "
+            f"{keep}). Make space, then repeat the command"
+        )
 
 
 def make_optimizer(model: torch.nn.Module, run: RunConfig) -> torch.optim.AdamW:

@@ -137,7 +137,11 @@ class Lease:
             self._thread.join()
         shutil.rmtree(self.attempt, ignore_errors=True)
         if _highest(self.folder)[0] == self.generation:
-            self._write(self._content(released=True))
+            try:
+                self._write(self._content(released=True))
+            except OSError:
+                # On a full disk the name can still go: without one, the work is free as well.
+                self._file.unlink(missing_ok=True)
 
     def __enter__(self) -> Lease:
         return self

@@ -202,6 +202,9 @@ def clear_disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        elsewhere = isinstance(error.filename, str) and not Path(error.filename).is_relative_to(root)
+        if elsewhere:
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(
                 f"the disk that holds the store {root} is full ({error.strerror}). Nothing half-written was "

@@ -1,0 +1,56 @@
+"""Ends a process whose training no longer moves: a device that died, a disk or network that hangs."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+EXIT_CODE = 75  # EX_TEMPFAIL: trying again may help
+
+
+@contextmanager
+def watchdog(seconds: float, stacks: Path) -> Iterator[Callable[[], None]]:
+    """Yields `beat`; once it has not been called for `seconds`, writes the stacks and ends the process.
+
+    The stacks of all threads go to the file and to stderr. Whoever hangs in a system call cannot be interrupted from
+    within, so the process ends at once, as by a kill: the next attempt goes on from the newest checkpoint.
+    """
+    last = [time.monotonic()]
+    done = threading.Event()
+
+    def beat() -> None:
+        last[0] = time.monotonic()
+
+    def watch() -> None:
+        while not done.wait(min(1.0, seconds / 10)):
+            if time.monotonic() - last[0] > seconds:
+                _end(seconds, stacks)
+
+    thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield beat
+    finally:
+        done.set()
+        thread.join()
+
+
+def _end(seconds: float, stacks: Path) -> None:
+    try:
+        with stacks.open("w") as file:
+            faulthandler.dump_traceback(file)
+            os.fsync(file.fileno())
+        faulthandler.dump_traceback(sys.__stderr__ or sys.stderr)
+        message = (
+            f"error: training made no progress for {seconds:g} s (stall_timeout); the stacks are in {stacks}. This "
+            "attempt ends; the next one, by retry or by the same command, goes on from the newest checkpoint.\n"
+        )
+        os.write(2, message.encode())
+    finally:
+        os._exit(EXIT_CODE)

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from bert_assets.config.experiments import load_experiments
-from bert_assets.errors import StoreError
+from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.fine_tune import fine_tune
 from bert_assets.stages.interrupts import TrainingInterrupted
 from bert_assets.stages.numerics import differences, fingerprint, numerics
 from bert_assets.stages.publish import load_published, publish_model
 from bert_assets.stages.train import Progress
+from bert_assets.store.files import write_sealed
 from bert_assets_tests.world import YAML, make_world
 
 # sha256 of the weights of the run `one` in world.py, per numerics fingerprint. A change of these without a new
@@ -291,6 +292,50 @@ def test_other_numerics_start_over_while_little_is_lost(tmp_path):
     assert "threads: 1 -> 2" in resumed["rejected"][0]
     assert published.manifest["exact"] is True
     assert load_experiments(world.root / "experiments").runs["one"].threads == 2
+
+
+def trained_for(world, hours: float) -> None:
+    """Make the newest checkpoint say that it took so long."""
+    for file in world.store.root.glob("work/*/checkpoints/step-*/state.json"):
+        write_sealed(file, {**json.loads(file.read_text()), "seconds": 3600 * hours})
+
+
+def with_other_threads(world, settings: str = ""):
+    return make_world(world.root, yaml=with_settings(f"    threads: 2\n{settings}"))
+
+
+def test_other_numerics_are_the_users_decision_where_much_would_be_lost(tmp_path):
+    world = make_world(tmp_path)
+    train_and_die(world, 6)
+    trained_for(world, 2)
+    with pytest.raises(UserError) as refused:
+        with_other_threads(world).train()
+    assert "step-00000006, after 2.0 h of training, was made under other numerics (threads: 1 -> 2)" in str(
+        refused.value
+    )
+    assert "on_numerics_change: resume" in str(refused.value)
+    assert len(list(world.store.root.glob("work/*/checkpoints/step-*"))) == 2
+
+
+def test_a_resume_under_other_numerics_is_recorded_as_not_exact(tmp_path):
+    world = make_world(tmp_path)
+    train_and_die(world, 6)
+    published = with_other_threads(world, "    on_numerics_change: resume\n").train()
+    assert published.manifest["exact"] is False
+    (resumed,) = published.manifest["checkpoint_chain"]
+    assert resumed["from_step"] == 6
+    assert resumed["numerics_changed"] == ["threads: 1 -> 2"]
+
+
+def test_other_numerics_can_be_refused_or_started_over(undisturbed, tmp_path):
+    world = make_world(tmp_path)
+    train_and_die(world, 6)
+    with pytest.raises(UserError, match=r"threads: 1 -> 2"):
+        with_other_threads(world, "    on_numerics_change: fail\n").train()
+    trained_for(world, 2)
+    published = with_other_threads(world, "    on_numerics_change: restart\n").train()
+    assert published.manifest["exact"] is True
+    assert published.manifest["checkpoint_chain"][0]["from_step"] == 0
 
 
 def test_differences_name_the_field():

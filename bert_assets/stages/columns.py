@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import UserError
 
@@ -93,6 +95,18 @@ def _require(dataset: DatasetConfig, keys: Sequence[str], names: Sequence[str], 
             )
 
 
+def as_strings(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
+    """A column of texts, however Arrow stores them, as strings; raises UserError for anything but text."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if not is_text and not pa.types.is_null(kind):
+        raise UserError(
+            f"{where}: the column {name!r} is of the type {column.type}, expected text. Name another column (text: "
+            "COLUMN), or store it as strings"
+        )
+    return column.cast(pa.string())
+
+
 def what_is_there(wanted: str, names: Sequence[str]) -> str:
     """The columns that there are, and the one that was probably meant."""
     lowered = {name.lower().strip(): name for name in names}
@@ -105,21 +119,25 @@ def what_is_there(wanted: str, names: Sequence[str]) -> str:
 
 
 def _infer_text(candidates: Iterable[str], names: Sequence[str], where: str) -> tuple[str, str | None]:
-    by_name = {name.lower().strip(): name for name in candidates}
-    pairs = [pair for pair in PAIR_NAMES if pair[0] in by_name and pair[1] in by_name]
+    by_name = _by_plain_name(candidates)
+    pairs = [
+        (first, second)
+        for known in PAIR_NAMES
+        for first in by_name.get(known[0], ())
+        for second in by_name.get(known[1], ())
+    ]
     covered = {name for pair in pairs for name in pair}
-    singles = [name for name in TEXT_NAMES if name in by_name and name not in covered]
+    singles = [name for known in TEXT_NAMES for name in by_name.get(known, ()) if name not in covered]
     if len(pairs) == 1 and not singles:
-        return by_name[pairs[0][0]], by_name[pairs[0][1]]
+        return pairs[0]
     if len(singles) == 1 and not pairs:
-        return by_name[singles[0]], None
+        return singles[0], None
     if not pairs and not singles:
         raise UserError(
             f"{where}: no column's name says that it holds the text.{what_is_there('text', names)} Name it in the "
             "dataset: text: COLUMN (and text_pair: COLUMN for pairs)"
         )
-    choices = [" with ".join(by_name[name] for name in pair) for pair in pairs]
-    choices += [by_name[name] for name in singles]
+    choices = [*(" with ".join(pair) for pair in pairs), *singles]
     raise UserError(
         f"{where}: the text could be {' or '.join(choices)}. Say which in the dataset: text: COLUMN (and text_pair: "
         "COLUMN for pairs)"
@@ -127,9 +145,9 @@ def _infer_text(candidates: Iterable[str], names: Sequence[str], where: str) -> 
 
 
 def _infer_label(candidates: Iterable[str], names: Sequence[str], where: str) -> str:
-    by_name = {name.lower().strip(): name for name in candidates}
+    by_name = _by_plain_name(candidates)
     for tier in LABEL_NAMES:
-        found = [by_name[name] for name in tier if name in by_name]
+        found = [name for known in tier for name in by_name.get(known, ())]
         if len(found) == 1:
             return found[0]
         if found:
@@ -140,6 +158,14 @@ def _infer_label(candidates: Iterable[str], names: Sequence[str], where: str) ->
         f"{where}: no column's name says that it holds the label.{what_is_there('label', names)} Name it in the "
         "dataset: label: COLUMN"
     )
+
+
+def _by_plain_name(names: Iterable[str]) -> dict[str, list[str]]:
+    """The names under what they are without capitals and without blanks around them."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.lower().strip(), []).append(name)
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Delimited text (csv, tsv) to columns of strings: as fast as Arrow reads, as exact as a line-by-line reader.
 
-Arrow parses what is well-formed. What it refuses, and what it might have misread in silence (a quote that nothing
-closes), goes through Python's csv module, which accepts the same language, knows line numbers, and can cut rows
-that are too long. Both give equal results; an empty field is an empty string, never a null; an empty line is no row.
+Arrow parses what is well-formed. What it refuses, and what it would misread in silence (a quote that nothing closes,
+or that closes before its field ends: in files whose quotes are ordinary characters, such a field swallows lines and
+loses quotes), goes through Python's csv module, which knows line numbers and can cut rows that are too long. Both give
+equal results; an empty field is an empty string, never a null; an empty line is no row.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -19,8 +22,6 @@ import pyarrow.csv
 from bert_assets.errors import UserError
 
 QUOTE = '"'
-# Follows the file's last line in the exact reader: swallowed by a field, it shows that the field was never closed.
-END = "\0end of file"
 
 # The module's limit of 128 KiB a field is a guard against unclosed quotes, which are told apart here.
 csv.field_size_limit(2**31 - 1)
@@ -113,11 +114,12 @@ def require_utf8(data: bytes, where: str) -> None:
 
 def _read_fast(data: bytes, dialect: Dialect, names: list[str], chosen: list[str]) -> pa.Table | None:
     """Arrow's reading, or None where it refuses or might be wrong."""
-    if len(dialect.delimiter.encode()) != 1:
+    # Arrow takes one ASCII character, and not NUL.
+    if not "\0" < dialect.delimiter < "\x80":
         return None
     quotes = dialect.quoting and QUOTE.encode() in data
-    # The last column is read in any case: it shows whether a quote was left open.
-    read = [name for name in names if name in chosen or name == names[-1]]
+    if quotes and not _quotes_are_sound(data, dialect.delimiter):
+        return None
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(data),
@@ -129,27 +131,24 @@ def _read_fast(data: bytes, dialect: Dialect, names: list[str], chosen: list[str
                 newlines_in_values=quotes,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(read, pa.string()), include_columns=read, strings_can_be_null=False
+                column_types=dict.fromkeys(chosen, pa.string()),
+                include_columns=chosen,
+                strings_can_be_null=False,
             ),
         )
     except pa.ArrowException:
-        return None
-    if quotes and _may_end_inside_quotes(data, table):
         return None
     # A header is read as the first row, so that it is checked like any other.
     return table.select(chosen).slice(1 if dialect.columns is None else 0)
 
 
-def _may_end_inside_quotes(data: bytes, table: pa.Table) -> bool:
-    """Whether the file's last field may have been opened by a quote that nothing closes.
-
-    Arrow takes such a field as ending with the file. Its raw text is then a quote and the value with its quotes
-    doubled, to the last byte; a few sound files look the same, and are read again by the exact reader.
-    """
-    if table.num_rows == 0:
-        return True
-    last = table.column(table.num_columns - 1)[-1].as_py()
-    return data.endswith((QUOTE + last.replace(QUOTE, QUOTE * 2)).encode())
+def _quotes_are_sound(data: bytes, delimiter: str) -> bool:
+    """Whether every field that a quote opens is closed by one, with the field's end right behind it."""
+    ends = re.escape(delimiter).encode() + rb"\r\n"
+    opened = rb"(?:\A(?:\xef\xbb\xbf)?|(?<=[" + ends + rb"]))"
+    # The second alternative takes the opening quotes that the first one cannot make a field of.
+    fields = re.compile(opened + rb'(?:"[^"]*(?:""[^"]*)*"(?=[' + ends + rb']|\Z)|("))')
+    return not any(field.lastindex for field in fields.finditer(data))
 
 
 def _read_exactly(data: bytes, dialect: Dialect, where: str, names: list[str], chosen: list[str]) -> pa.Table:
@@ -184,26 +183,39 @@ def _plain_records(lines: Iterable[str], delimiter: str, where: str) -> Iterator
 
 
 def _quoted_records(lines: Iterable[str], delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    def lines_and_end() -> Iterator[str]:
-        for line in lines:
-            yield line if line.endswith(("\n", "\r")) else line + "\n"
-        yield END
+    record: list[str] = []
+    at_end = False
 
-    reader = csv.reader(lines_and_end(), delimiter=delimiter, quotechar=QUOTE, doublequote=True)
+    def lines_of_record() -> Iterator[str]:
+        nonlocal at_end
+        for line in lines:
+            record.append(line if line.endswith(("\n", "\r")) else line + "\n")
+            yield record[-1]
+        at_end = True
+
+    options: Any = {"delimiter": delimiter, "quotechar": QUOTE, "doublequote": True}
+    reader = csv.reader(lines_of_record(), **options, strict=True)
     start = 1
-    for fields in reader:
-        if fields and fields[-1].endswith(END):
-            if fields == [END]:
-                return
-            opened = reader.line_num - _line_breaks(fields[-1])
+    try:
+        for fields in reader:
+            if fields:
+                yield start, fields
+            start = reader.line_num + 1
+            record.clear()
+    except csv.Error:
+        if not at_end:
+            reach = f" in line {reader.line_num}" if reader.line_num > start else ""
             raise UserError(
-                f"{where}, line {opened}: the quote that opens the last field of this row is never closed. Close it, "
-                "or double it if it belongs to the text; in a file whose quotes are ordinary characters, set "
-                "format: {quoting: none}"
-            )
-        if fields:
-            yield start, fields
-        start = reader.line_num + 1
+                f"{where}, line {start}: a field that a quote opens in this row is closed by a quote{reach}, and text "
+                "follows. Double the quotes that belong to a quoted text; in a file whose quotes are ordinary "
+                "characters, set format: {quoting: none}"
+            ) from None
+        swallowed = _line_breaks(next(csv.reader(record, **options))[-1])
+        raise UserError(
+            f"{where}, line {reader.line_num + 1 - swallowed}: the quote that opens the last field of this row is never "
+            "closed. Close it, or double it if it belongs to the text; in a file whose quotes are ordinary characters, "
+            "set format: {quoting: none}"
+        ) from None
 
 
 def _line_breaks(text: str) -> int:
@@ -225,9 +237,8 @@ def _ragged(
         f"{'in the header' if dialect.columns is None else 'in format.columns'}."
     )
     last = line + sum(_line_breaks(field) for field in fields)
-    sign = next(
-        (sign for sign in ("\t", ";", "|") if expected == 1 and sign in names[0] and sign in fields[0]), None
-    )
+    signs = [sign for sign in ("\t", ";", "|") if expected == 1 and sign in names[0]]
+    sign = next((sign for sign in signs if any(sign in field for field in fields)), None)
     if sign is not None:
         name, shown = ("a tab", "\\t") if sign == "\t" else (sign, sign)
         return (

@@ -40,7 +40,9 @@ def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
         present = [name for name in (*columns.texts, columns.label) if name not in missing]
         table = rows.select_columns(present).with_format("arrow")[:]
         listed = getattr(rows.features.get(columns.label), "names", None)
-        tables[split] = table if listed is None else _named(table, columns.label, listed)
+        tables[split] = (
+            table if listed is None else _named(table, columns.label, listed, f"{where}, {theirs}")
+        )
     return SourceRows(
         name=where,
         splits=tables,
@@ -86,7 +88,8 @@ def _map_splits(names: list[str], where: str) -> dict[str, str]:
         found = [name for name in known if name in names]
         if len(found) > 1 and not found[1].endswith("_matched"):
             raise UserError(
-                f"{where} has both {found[0]!r} and {found[1]!r}: it is not clear which one is {split}"
+                f"{where} has both {found[0]!r} and {found[1]!r}: it is not clear which one is {split}. Export the ones "
+                "to use to files and use source: {type: file, path: {train: ..., " + split + ": ...}}"
             )
         if found:
             chosen[split] = found[0]
@@ -98,9 +101,17 @@ def _map_splits(names: list[str], where: str) -> dict[str, str]:
     return chosen
 
 
-def _named(table: pa.Table, label: str, names: list[str]) -> pa.Table:
+def _named(table: pa.Table, label: str, names: list[str], where: str) -> pa.Table:
     """Class ids as class names; -1, the hub's mark for no label, as null."""
     ids = table.column(label).cast(pa.int64())
+    # `datasets` does not check the ids of files that it did not write.
+    odd = pc.unique(ids.filter(pc.or_(pc.less(ids, -1), pc.greater_equal(ids, len(names))))).to_pylist()
+    if odd:
+        raise UserError(
+            f"{where}: the column {label!r} holds the class id {odd[0]}, but the dataset lists {len(names)} classes (0 to "
+            f"{len(names) - 1}; -1 means no label). Use another revision, or correct the rows in files of your own: "
+            "source: {type: file, path: ...}"
+        )
     position = table.column_names.index(label)
     known = pa.array([None, *names], pa.string())
     return table.set_column(position, label, known.take(pc.add(ids, 1)))

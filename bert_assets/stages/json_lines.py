@@ -97,8 +97,25 @@ def _column(values: list[Any], name: str, lines: list[int], where: str) -> pa.Ar
         )
     try:
         return pa.array(values)
+    except UnicodeEncodeError:
+        index = next(i for i, value in enumerate(values) if not _is_unicode(value))
+        raise UserError(
+            f"{where}, line {lines[index]}: {name!r} holds half of a surrogate pair (\\ud800 to \\udfff), which is no "
+            "character. Write the whole pair or take it out"
+        ) from None
     except (pa.ArrowException, OverflowError) as error:
-        raise UserError(f"{where}: the values of {name!r} do not make a column: {error}") from None
+        raise UserError(
+            f"{where}: the values of {name!r} do not make a column: {error}. Write values of one kind, or name another "
+            "column in the dataset"
+        ) from None
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(value: Any) -> str:

@@ -118,11 +118,17 @@ def _lookup(meanings: Sequence[Meaning], names: Sequence[str] | None) -> np.ndar
 def _has_no_test_labels(codes: Mapping[str, np.ndarray], meanings: Sequence[Meaning]) -> bool:
     if "test" not in codes:
         return False
-    present = {split: {meanings[code] for code in np.unique(places)} for split, places in codes.items()}
-    if present["test"] == {Problem.MISSING_LABEL}:
+    present = {split: [meanings[code] for code in np.unique(places)] for split, places in codes.items()}
+    # By identity: as a number, the problem 3 equals the label 3.0.
+    if all(meaning is Problem.MISSING_LABEL for meaning in present["test"]):
         return True
-    placeholders = {"-1", -1.0}
-    return present["test"] <= placeholders and not present["train"] & placeholders
+    return all(_is_placeholder(m) for m in present["test"]) and not any(
+        map(_is_placeholder, present["train"])
+    )
+
+
+def _is_placeholder(meaning: Meaning) -> bool:
+    return meaning in ("-1", -1.0)
 
 
 def _infer_task(originals: Sequence[Any], where: str) -> Task:
@@ -240,7 +246,7 @@ def _of_one_kind(columns: Mapping[str, pa.ChunkedArray], where: str) -> dict[str
             f"{where}: the splits' labels differ in kind: {found}. Write them in one way in every split"
         )
     kind = kinds.pop() if kinds else pa.string()
-    return {split: column.cast(kind) for split, column in plain.items()}
+    return {split: _cast(column, kind, split, where) for split, column in plain.items()}
 
 
 def _plain(column: pa.ChunkedArray, split: str, where: str) -> pa.Array:
@@ -261,7 +267,13 @@ def _plain(column: pa.ChunkedArray, split: str, where: str) -> pa.Array:
             f"{where}: the labels of {split} are of the type {kind}; expected class names, whole numbers, numbers "
             "or true and false. Name another column: label: COLUMN"
         )
+    return _cast(column, target, split, where).combine_chunks()
+
+
+def _cast(column: Any, kind: pa.DataType, split: str, where: str) -> Any:
     try:
-        return column.cast(target).combine_chunks()
+        return column.cast(kind)
     except pa.ArrowInvalid as error:
-        raise UserError(f"{where}: the labels of {split} do not fit {target}: {error}") from None
+        raise UserError(
+            f"{where}: the labels of {split} do not fit {kind}: {error}. Write smaller numbers, or class names as text"
+        ) from None

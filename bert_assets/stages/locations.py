@@ -25,8 +25,7 @@ class Location:
 
     @property
     def ending(self) -> str:
-        """The lower-case ending that tells the format, without a final .gz."""
-        return Path(self.name.lower().removesuffix(".gz")).suffix
+        return ending_of(self.name)
 
     def content(self, stored: bytes) -> bytes:
         """The stored bytes, decompressed if the name ends in .gz."""
@@ -36,6 +35,11 @@ class Location:
             return gzip.decompress(stored)
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"{self.name} is not a complete gzip file: {error}. Compress it again") from None
+
+
+def ending_of(name: str) -> str:
+    """The lower-case ending that tells the format, without a final .gz."""
+    return Path(name.lower().removesuffix(".gz")).suffix
 
 
 def find_locations(path: str, root: Path) -> list[Location]:
@@ -48,22 +52,24 @@ def find_locations(path: str, root: Path) -> list[Location]:
 
 def _find_local(path: str, root: Path) -> list[Location]:
     target = resolve_path(root, path)
-    if target.exists() or not _GLOB_SIGNS & set(path):
-        return [_local(target, path)]
+    if not _GLOB_SIGNS & set(path) or target.exists():
+        return [local_file(target, path)]
     # Path.glob refuses absolute patterns.
     found = sorted(name for name in glob.glob(str(target), recursive=True) if Path(name).is_file())  # noqa: PTH207
     if not found:
         raise UserError(
             f"{path} matches no file (relative paths count from {root}). Correct the pattern in source.path"
         )
-    return [_local(Path(name), _shown(Path(name), root)) for name in found]
+    return [local_file(Path(name), _shown(Path(name), root)) for name in found]
 
 
 def _shown(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _local(path: Path, name: str) -> Location:
+def local_file(path: Path, name: str) -> Location:
+    """One local file, under the name that messages and the record give it."""
+
     def fetch() -> bytes:
         try:
             return path.read_bytes()
@@ -78,7 +84,9 @@ def _local(path: Path, name: str) -> Location:
                 f"{name.rstrip('/')}/*.csv"
             ) from None
         except OSError as error:
-            raise UserError(f"the source file {name} cannot be read: {error.strerror or error}") from None
+            raise UserError(
+                f"the source file {name} cannot be read: {error.strerror or error}. Check the path and its permissions"
+            ) from None
 
     return Location(name=name, fetch=fetch)
 

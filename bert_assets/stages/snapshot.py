@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from bert_assets.config.schema import DatasetConfig, Split
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.arrow import pc
+from bert_assets.stages.columns import as_strings
 from bert_assets.stages.content_hash import content_document, content_hash
 from bert_assets.stages.figures import gate_figures
 from bert_assets.stages.gate import record_path
@@ -24,6 +25,7 @@ from bert_assets.stages.row_ids import label_digests, row_ids, text_digests
 from bert_assets.stages.source_rows import SourceRows
 from bert_assets.stages.splits import SPLITS, assign_splits, sample_rows
 from bert_assets.stages.summary import snapshot_summary
+from bert_assets.store.hashing import canonical_json
 from bert_assets.store.store import Store
 
 __all__ = [
@@ -178,12 +180,23 @@ def publish_snapshot(store: Store, dataset_name: str, built: BuiltSnapshot) -> S
     )
     snapshot = load_snapshot(store, built.content_hash)
     identity = {"dataset": dataset_name, "content_hash": built.content_hash}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.write_pointer(
-        record_path(dataset_name, built.content_hash), {**identity, **built.record, "recorded_at": now}
-    )
+    _write_record(store, record_path(dataset_name, built.content_hash), {**identity, **built.record})
     store.write_pointer(f"datasets/{dataset_name}/current.json", identity)
     return snapshot
+
+
+def _write_record(store: Store, path: str, record: dict[str, Any]) -> None:
+    """Write the record with the time, unless the same one is there: nothing was learned then."""
+    try:
+        known = store.read_pointer(path)
+    except StoreError:
+        known = None
+    if known is not None and canonical_json({name: known.get(name) for name in record}) == canonical_json(
+        record
+    ):
+        return
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    store.write_pointer(path, {**record, "recorded_at": now})
 
 
 def load_snapshot(store: Store, wanted: str) -> Snapshot:
@@ -209,18 +222,8 @@ def _relative(content_hash: str) -> str:
 
 def _texts(source: SourceRows, split: str) -> list[pa.ChunkedArray]:
     """The split's text column, or its two, as strings."""
-    columns = []
-    for name in source.columns.texts:
-        column = source.splits[split].column(name)
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-        if not is_text and not pa.types.is_null(kind):
-            raise UserError(
-                f"{source.name}: the column {name!r} of {split} is of the type {column.type}, expected text. Name "
-                "another column (text: COLUMN), or store it as strings"
-            )
-        columns.append(column.cast(pa.string()))
-    return columns
+    table = source.splits[split]
+    return [as_strings(table.column(name), name, f"{source.name}, {split}") for name in source.columns.texts]
 
 
 def _labels(dataset: DatasetConfig, source: SourceRows) -> Labels:
@@ -268,8 +271,14 @@ def _require_rows(dataset: DatasetConfig, source: SourceRows, chosen: Mapping[Sp
         reasons = ", ".join(f"{number} with a {words}" for words, number in rows.dropped.items())
         if reasons:
             message = f"none of its {rows.read} rows can be used ({reasons}). Correct them in the source"
-        elif split == "train" or split in source.splits:
-            message = "add rows to the source, or lower splits.validation and splits.test"
+        elif rows.source == split and len(source.splits[split]) == 0:
+            # Files without rows are refused when they are read.
+            message = (
+                "the hub has no rows of it. Use another config or revision, or export the splits that have rows to files: "
+                "source: {type: file, path: {train: ...}}"
+            )
+        elif split == "train":
+            message = "validation and test took all rows. Add rows to the source, or lower splits.validation and splits.test"
         else:
             share, there = getattr(dataset.splits, split), len(source.splits["train"])
             message = (

@@ -17,7 +17,7 @@ from bert_assets.stages.columns import Columns, choose_columns, what_is_there
 from bert_assets.stages.delimited import Dialect, column_names, read_delimited, require_rows_fit, row_lines
 from bert_assets.stages.hub import read_hub
 from bert_assets.stages.json_lines import json_keys, json_row_lines, read_json_lines
-from bert_assets.stages.locations import Location, find_locations
+from bert_assets.stages.locations import Location, find_locations, local_file
 from bert_assets.stages.source_rows import SourcePart, SourceRows
 
 __all__ = ["SourcePart", "SourceRows", "read_source", "read_table"]
@@ -42,8 +42,7 @@ def read_source(dataset: DatasetConfig, root: Path) -> SourceRows:
 
 def read_table(path: Path, options: FormatConfig) -> pa.Table:
     """All columns of one file, read as a source's are; a relative path counts from the current directory."""
-    (location,) = find_locations(str(path.absolute()), path.absolute().parent)
-    file = _SourceFile.open(location, options)
+    file = _SourceFile.open(local_file(path, str(path)), options)
     return file.read(file.column_names())
 
 
@@ -134,7 +133,7 @@ class _SourceFile:
         data = location.content(stored)
         head = data[len(BOM) :] if data.startswith(BOM) and kind != "parquet" else data
         if not head or head.isspace():
-            raise UserError(f"{location.name} is empty: expected rows with a text and a label")
+            raise UserError(f"{location.name} is empty: expected rows of data. Write or download it again")
         return cls(
             location=location,
             kind=kind,
@@ -170,7 +169,7 @@ class _SourceFile:
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{self.name} is damaged: {error}. Write or download it again") from None
         if table.num_rows == 0:
-            raise UserError(f"{self.name} holds no rows: expected rows with a text and a label")
+            raise UserError(f"{self.name} holds no rows: expected at least one. Write or download it again")
         return table
 
     @property

@@ -86,5 +86,12 @@ def _label_counts(
     # Numbers beyond train's range count with the outer bins.
     bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, NUMBER_BINS - 1)
     counts = np.bincount(bins, minlength=NUMBER_BINS)
-    names = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
-    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+    return {name: int(count) for name, count in zip(_range_names(edges), counts, strict=True)}
+
+
+def _range_names(edges: np.ndarray) -> list[str]:
+    """The ranges between the edges, with as few digits (at least 3) as tell every edge from the next."""
+    digits = next(
+        (n for n in range(3, 17) if len({f"{edge:.{n}g}" for edge in edges.tolist()}) == len(edges)), 17
+    )
+    return [f"{low:.{digits}g} to {high:.{digits}g}" for low, high in itertools.pairwise(edges.tolist())]

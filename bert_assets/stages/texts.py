@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from bert_assets.config.schema import DatasetConfig, FormatConfig
 from bert_assets.errors import UserError
-from bert_assets.stages.columns import text_columns
-from bert_assets.stages.source import read_table
+from bert_assets.stages.columns import as_strings, text_columns
+from bert_assets.stages.invalid_rows import Problem, text_problems
+from bert_assets.stages.locations import ending_of
+from bert_assets.stages.source import FORMATS, read_table
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
@@ -31,15 +34,37 @@ def examples_of(dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
 
 
 def read_texts(path: Path, dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
-    """The text columns of a csv, tsv, jsonl or parquet file, named as in the dataset (or inferred as there)."""
+    """The text columns of a csv, tsv, jsonl or parquet file, named as in the dataset (or inferred as there).
+
+    Raises UserError for a file that cannot be read, lacks a column, or holds no text in some row.
+    """
     if not path.is_file():
         raise UserError(
             f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give a file of texts"
         )
-    table = read_table(path, dataset.format if path.suffix in (".csv", ".tsv") else FormatConfig())
-    text, pair = text_columns(dataset, table.column_names, str(path))
-    texts = table.column(text).cast(pa.string()).to_pylist()
-    return texts, None if pair is None else table.column(pair).cast(pa.string()).to_pylist()
+    table = read_table(path, _format_of(path, dataset))
+    chosen = text_columns(dataset, table.column_names, str(path))
+    columns = [as_strings(table.column(name), name, str(path)) for name in chosen if name is not None]
+    problems = text_problems(columns)
+    if problems.any():
+        row = int(np.flatnonzero(problems)[0])
+        raise UserError(
+            f"{path}: {np.count_nonzero(problems)} of {len(problems)} rows have nothing to label, the first is row "
+            f"{row + 1} ({Problem(int(problems[row])).words}). Take them out"
+        )
+    texts = [column.to_pylist() for column in columns]
+    return texts[0], texts[1] if len(texts) == 2 else None
+
+
+def _format_of(path: Path, dataset: DatasetConfig) -> FormatConfig:
+    """The dataset's format, where the file can be of it; the ending of jsonl and parquet says all."""
+    kind = FORMATS.get(ending_of(path.name))
+    if kind is None and dataset.format.type is None:
+        raise UserError(
+            f"{path}: its ending does not tell the format; give a file whose name ends in {', '.join(FORMATS)}"
+        )
+    either = kind in ("csv", "tsv") and dataset.format.type in (None, "csv", "tsv")
+    return dataset.format if kind is None or either else FormatConfig()
 
 
 def require_writable(path: Path) -> None:
@@ -48,14 +73,16 @@ def require_writable(path: Path) -> None:
         raise UserError(
             f"{path}: predictions are written as {', '.join(ENDINGS)}; give the file one of these endings"
         )
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
-        raise UserError(f"{path}: the folder {path.parent} does not exist")
+        raise UserError(f"{path}: the folder {path.parent} does not exist; create it or name another")
 
 
 def write_table(table: pa.Table, class_names: tuple[str, ...] | None, path: Path) -> None:
     """Write predictions as csv, jsonl or parquet; probabilities become a column per class.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all; raises UserError where it cannot.
     """
     require_writable(path)
     if class_names is not None:
@@ -70,6 +97,10 @@ def write_table(table: pa.Table, class_names: tuple[str, ...] | None, path: Path
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
             staged.write_text("".join(lines), encoding="utf-8")
         staged.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}. Make space or make it writable, or name another file"
+        ) from None
     finally:
         staged.unlink(missing_ok=True)
 

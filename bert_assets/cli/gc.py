@@ -1,0 +1,108 @@
+"""`bert-assets gc`: list, or remove, what nothing current in the store refers to."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+
+import click
+
+from bert_assets.cli.verify import dagster_history, latest_materializations, pointed_runs
+from bert_assets.config.paths import store_root
+from bert_assets.errors import UserError
+from bert_assets.store.store import Store
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+DEFAULT_AGE = "1h"
+RUN_ASSETS = ("fine_tuned_model", "predictions", "eval_metrics", "inference")
+
+
+@click.command("gc")
+@click.option("--delete", is_flag=True, help="Remove what is listed; without it nothing is touched.")
+@click.option(
+    "--older-than",
+    "age",
+    metavar="AGE",
+    help=f"Keep what is younger, such as 30m, 12h or 7d (default: {DEFAULT_AGE}). Given, checkpoints of unfinished "
+    "trainings older than it go, too.",
+)
+@click.option("--quarantine", is_flag=True, help="Offer what failed verification, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the items and their sizes as JSON.")
+def command(delete: bool, age: str | None, quarantine: bool, as_json: bool) -> None:
+    """List what no run, dataset or leaderboard of today refers to; with --delete, remove it.
+
+    Models, predictions, metrics and leaderboards that were replaced, the snapshots that only they used, caches, and
+    what ended trainings and killed processes left. Safe beside a training: what it uses is kept.
+    """
+    from bert_assets.stages.garbage import find_garbage, remove_garbage
+
+    store = Store(store_root())
+    seconds = parse_age(age or DEFAULT_AGE)
+    also_keep, living = dagster_references(store)
+    found = find_garbage(
+        store,
+        older_than=seconds,
+        unfinished=age is not None,
+        quarantine=quarantine,
+        also_keep=also_keep,
+        living_runs=living,
+    )
+    if delete:
+        found = remove_garbage(store, found) if found else []
+    total = sum(item.bytes for item in found)
+    if as_json:
+        items = [asdict(item) for item in found]
+        click.echo(json.dumps({"deleted": delete, "bytes": total, "items": items}, indent=2))
+        return
+    for item in found:
+        click.echo(f"{readable(item.bytes):>10}  {item.path}: {item.reason}")
+    things = f"{len(found)} item{'' if len(found) == 1 else 's'}, {readable(total)}"
+    if delete:
+        click.echo(f"{things} removed")
+    else:
+        hint = "; `bert-assets gc --delete` removes them" if found else ""
+        click.echo(f"{things} that nothing needs{hint}")
+
+
+def parse_age(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if found is None:
+        raise UserError(f"--older-than is {text!r}: expected a number and a unit, such as 30m, 12h or 7d")
+    return int(found[1]) * UNITS[found[2]]
+
+
+def dagster_references(store: Store) -> tuple[list[str], list[str]]:
+    """The folders that Dagster's latest materializations name, and its runs that have not ended.
+
+    Steps read what the events name before what the pointers say.
+    """
+    instance = dagster_history()
+    if instance is None:
+        return [], []
+    import dagster as dg
+
+    from bert_assets.stages.garbage import kept_by_documents
+
+    partitions = {asset: pointed_runs(store) for asset in RUN_ASSETS}
+    partitions["dataset_snapshot"] = store.children("datasets")
+    kept = []
+    for asset, names in partitions.items():
+        for document in latest_materializations(instance, asset, names).values():
+            try:
+                kept += kept_by_documents(asset, document)
+            except KeyError:  # an event of another making
+                continue
+    ended = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    statuses = [status for status in dg.DagsterRunStatus if status not in ended]
+    living = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
+    return kept, living
+
+
+def readable(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

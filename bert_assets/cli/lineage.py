@@ -1,0 +1,155 @@
+"""`bert-assets lineage`: from source files to metrics, and one row through all of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from bert_assets.config.paths import store_root
+from bert_assets.store.store import Store
+
+
+@click.command("lineage")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--row", metavar="ID", help="A row id, or its beginning: show its text, label and prediction, too."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(run: str, row: str | None, as_json: bool) -> None:
+    """Show what the results of RUN were made from: source files, snapshot, model, predictions, metrics.
+
+    Every folder on the way is verified. Row ids are in the column row_id of the run's predictions.
+    """
+    from bert_assets.stages.lineage import lineage
+
+    document = lineage(Store(store_root()), run, row)
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    for line in text_lines(document):
+        click.echo(line)
+
+
+def text_lines(document: dict[str, Any]) -> list[str]:
+    """The chain from top to bottom, a heading per link."""
+    snapshot, model = document["snapshot"], document["model"]
+    lines = []
+    for source in document["sources"]:
+        lines += [_heading("source", f"dataset {source['dataset']}"), *_indented(_source_facts(source))]
+    lines += [
+        _heading("snapshot", snapshot["content_hash"]),
+        *_indented(
+            {
+                "rows": ", ".join(f"{split} {rows}" for split, rows in snapshot["rows"].items()),
+                "task": snapshot["task"],
+                "classes": ", ".join(snapshot["class_names"] or ()),
+                "path": snapshot["path"],
+            }
+        ),
+        _heading("model", model["model_id"]),
+        *_indented(_model_facts(model)),
+    ]
+    for kind in ("predictions", "metrics"):
+        lines += _result_lines(kind, document[kind])
+    for row in document.get("rows", ()):
+        lines += _row_lines(row)
+    return lines
+
+
+def _source_facts(source: dict[str, Any]) -> dict[str, Any]:
+    origin = source["source"] or {}
+    facts: dict[str, Any] = {}
+    for number, file in enumerate(origin.get("files", ()), 1):
+        name = "file" if len(origin["files"]) == 1 else f"file {number}"
+        facts[name] = f"{file['path']} ({file['split']}, {file['rows']} rows)"
+        facts[f"{name} sha256"] = file["sha256"]
+    if origin.get("type") == "hub":
+        parts = [origin["name"], origin.get("config"), origin.get("revision")]
+        facts["hub"] = " · ".join(part for part in parts if part)
+    counts = source["counts"] or {}
+    if counts:
+        dropped = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
+        facts["rows"] = f"{counts['read']} read, {counts['kept']} kept" + (f" ({dropped})" if dropped else "")
+    facts["recorded"] = source["recorded_at"]
+    return facts
+
+
+def _model_facts(model: dict[str, Any]) -> dict[str, Any]:
+    noted: dict[str, Any] = model["lineage"]
+    named = {"dagster_run": "Dagster run", "git_commit": "git commit", "package_version": "package version"}
+    chain = [
+        f"{entry.get('at')} from step {entry.get('from_step')}" for entry in model["checkpoint_chain"] or ()
+    ]
+    settings = " ".join(f"{name}={_plain(value)}" for name, value in sorted(model["settings"].items()))
+    return {
+        "weights": model["weights_sha256"],
+        "base": f"{model['base_model']} ({_plain(model['base'])})",
+        "settings": settings,
+        "tokenizer": model["tokenizer"],
+        "engine": model["engine"],
+        **{
+            named.get(name) or name.replace("_", " "): _plain(value) for name, value in noted.items() if value
+        },
+        "numerics": f"{model['numerics_fingerprint']} (device {model['numerics'].get('device')}, threads "
+        f"{model['numerics'].get('threads')}, torch {model['numerics'].get('libraries', {}).get('torch')})",
+        "exact": "yes" if model["exact"] else "no: the numerics changed while it was trained",
+        "checkpoints": "; ".join(chain) or "trained in one go",
+        "trained": model["trained_at"],
+        "path": model["path"],
+    }
+
+
+def _result_lines(kind: str, result: dict[str, Any] | None) -> list[str]:
+    if result is None:
+        return [_heading(kind, "none yet")]
+    facts: dict[str, Any] = {}
+    if not result["current"]:
+        facts["of"] = f"other weights than the model's: {result['weights_sha256']}"
+    if "rows" in result:
+        facts["rows"] = result["rows"]
+    for split, values in result.get("values", {}).items():
+        shown = []
+        for name, value in values["metrics"].items():
+            bounds = values["intervals"].get(name)
+            if value is not None:
+                interval = f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
+                shown.append(f"{name} {value:.4f}{interval}")
+        facts[split] = ", ".join(shown) or "no labels"
+    facts["path"] = result["path"]
+    return [_heading(kind, result["content_hash"]), *_indented(facts)]
+
+
+def _row_lines(row: dict[str, Any]) -> list[str]:
+    shares = row["probabilities"]
+    check = "hashed again, text and label give it" if row["id_verified"] else "TEXT AND LABEL GIVE ANOTHER ID"
+    absent = (
+        "train rows are not predicted"
+        if row["split"] == "train"
+        else "the run has not predicted this snapshot yet"
+    )
+    facts = {
+        "place": f"{row['split']}, row {row['position'] + 1}",
+        "id": f"text {row['text_digest']}, label {row['label_digest']}, occurrence {row['occurrence']}; {check}",
+        "text": row["text"],
+        "second text": row.get("text_pair"),
+        "label": "none" if row["label"] is None else row["label"],
+        "prediction": f"none: {absent}" if row["prediction"] is None else row["prediction"],
+        "probabilities": ", ".join(f"{name} {share:.6f}" for name, share in (shares or {}).items()),
+    }
+    return [_heading("row", row["row_id"]), *_indented(facts)]
+
+
+def _heading(kind: str, name: str) -> str:
+    return f"{kind:<12} {name}"
+
+
+def _indented(facts: dict[str, Any]) -> list[str]:
+    return [f"  {name + ':':<16} {value}" for name, value in facts.items() if value not in (None, "")]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

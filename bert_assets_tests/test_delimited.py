@@ -1,0 +1,252 @@
+"""Delimited files: what a row is, the line of what is wrong, and two readers that agree."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_assets.errors import UserError
+from bert_assets.stages import delimited
+from bert_assets.stages.delimited import Dialect, column_names, read_delimited, require_utf8, row_lines
+
+CSV = Dialect(delimiter=",")
+TSV = Dialect(delimiter="\t")
+
+
+def read(data: str | bytes, dialect: Dialect = CSV, wanted=None) -> dict[str, list[str]]:
+    """What both readers make of the data; they must agree."""
+    content = data.encode() if isinstance(data, str) else data
+    fast = read_delimited(content, dialect, "a.csv", wanted).to_pydict()
+    assert read_delimited(content, dialect, "a.csv", wanted, exact=True).to_pydict() == fast
+    return fast
+
+
+def complaint(data: str | bytes, dialect: Dialect = CSV) -> str:
+    """The message with which both readers refuse the data."""
+    content = data.encode() if isinstance(data, str) else data
+    messages = set()
+    for exact in (False, True):
+        with pytest.raises(UserError) as refused:
+            read_delimited(content, dialect, "a.csv", exact=exact)
+        messages.add(str(refused.value))
+    (message,) = messages
+    return message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("last", [True, False])
+def test_line_ends_a_byte_order_mark_and_a_missing_last_line_end_make_no_difference(end, mark, last):
+    text = mark + end.join(["a,b", "1,é", '"x, y",2']) + end * last
+    assert read(text) == {"a": ["1", "x, y"], "b": ["é", "2"]}
+
+
+def test_a_quoted_field_keeps_its_line_breaks_delimiters_and_doubled_quotes():
+    assert read('a,b\n"one\r\ntwo, ""three""",4\n')["a"] == ['one\r\ntwo, "three"']
+
+
+def test_a_quote_inside_a_field_is_an_ordinary_character():
+    assert read('a,b\n5" pipe,2\n')["a"] == ['5" pipe']
+
+
+def test_without_quoting_every_quote_is_an_ordinary_character():
+    plain = Dialect(delimiter="\t", quoting=False)
+    assert read('a\tb\n"open\t"closed"\n', plain) == {"a": ['"open'], "b": ['"closed"']}
+
+
+def test_an_empty_field_is_an_empty_text_and_an_empty_line_is_no_row():
+    assert read("a,b\n,1\n\n2,\n\n") == {"a": ["", "2"], "b": ["1", ""]}
+
+
+@pytest.mark.parametrize("value", ["NA", "null", "NaN", "2021-01-01", "007", "1e5", "true", "  padded  "])
+def test_values_stay_the_texts_that_they_are(value):
+    assert read(f"a,b\n{value},x\n")["a"] == [value]
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", " ", "e", "\x00", "\x1f", "¦", "€"])
+def test_any_character_can_be_the_delimiter(delimiter):
+    rows = [["a", "b"], ["1", "2"], ["", "4"], ['"5"', "6"]]
+    text = "".join(delimiter.join(row) + "\n" for row in rows)
+    assert read(text, Dialect(delimiter=delimiter)) == {"a": ["1", "", "5"], "b": ["2", "4", "6"]}
+
+
+def test_a_file_without_header_takes_the_given_names():
+    assert read("1,2\n3,4\n", Dialect(delimiter=",", columns=("x", "y"))) == {
+        "x": ["1", "3"],
+        "y": ["2", "4"],
+    }
+
+
+def test_only_the_wanted_columns_are_read_in_the_wanted_order():
+    assert list(read("a,b,c\n1,2,3\n", wanted=["c", "a"]).items()) == [("c", ["3"]), ("a", ["1"])]
+
+
+def test_fields_beyond_the_columns_are_cut_where_that_is_asked_for():
+    assert read("a,b\n1,2,3\n4,5\n", Dialect(delimiter=",", cut_extra=True)) == {
+        "a": ["1", "4"],
+        "b": ["2", "5"],
+    }
+    assert "line 3: found 1 column, expected 2" in complaint(
+        "a,b\n1,2,3\n4\n", Dialect(delimiter=",", cut_extra=True)
+    )
+
+
+def test_a_row_that_is_too_long_is_refused_with_its_line_and_both_ways_out():
+    message = complaint('a,b\n"one\ntwo",2\n\n1,2,3\n')
+    assert message.startswith("a.csv, line 5: found 3 columns, expected 2, as in the header.")
+    assert "Quote the fields that hold the delimiter, or set format: {extra_columns: ignore}" in message
+
+
+def test_a_row_that_is_too_short_is_refused_with_its_line():
+    assert complaint("a,b\n1,2\n3\n") == (
+        "a.csv, line 3: found 1 column, expected 2, as in the header. Complete the row or take it out"
+    )
+
+
+def test_a_ragged_line_with_quotes_tells_how_far_the_row_reaches_and_how_to_turn_quotes_off():
+    message = complaint('a\tb\n1\t2\n"open\t3\n4\t5"\n6\t7\n', TSV)
+    assert message.startswith("a.csv, line 3: found 1 column, expected 2")
+    assert "the row reaches to line 4" in message
+    assert "format: {quoting: none}" in message
+
+
+def test_another_delimiter_than_the_ending_says_is_named():
+    message = complaint("one\ttext\n1, 2\tx\n3\t4\n")
+    assert message.startswith("a.csv, line 2: found 2 columns, expected 1")
+    assert 'set format: {delimiter: "\\t"}' in message
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ('a,b\n1,"2\n3,4\n5,6\n', 2),
+        ('a,b\n1,2\n3,"4', 3),
+        ('a,b\n"x\ny",2\n3,"\n', 4),
+        ('a,b\r\n1,2\r\n3,"4\r\n5,6\r\n', 3),
+        ('a,"b\n1,2\n', 1),
+    ],
+)
+def test_an_unclosed_quote_is_refused_with_the_line_that_opens_it(data, line):
+    message = complaint(data)
+    assert message.startswith(
+        f"a.csv, line {line}: the quote that opens the last field of this row is never closed"
+    )
+    assert "format: {quoting: none}" in message
+
+
+@pytest.mark.parametrize("delimiter", [" ", "e", "\x00"])
+def test_an_unclosed_quote_is_found_whatever_the_delimiter(delimiter):
+    message = complaint(f'a{delimiter}b\n1{delimiter}"2\n', Dialect(delimiter=delimiter))
+    assert message.startswith("a.csv, line 2: the quote")
+
+
+def test_a_quote_that_closes_before_its_field_ends_is_refused_with_its_line():
+    message = complaint('a,b\n1,2\n"Satyrs" are not,2\n')
+    assert message.startswith(
+        "a.csv, line 3: a field that a quote opens in this row is closed by a quote, and text"
+    )
+    assert "format: {quoting: none}" in message
+
+
+def test_quotes_that_are_ordinary_characters_never_swallow_lines_in_silence():
+    # Read with quoting, the quotes of lines 2 and 4 make one row of two columns out of three lines.
+    data = 'a\tb\n"Then he was gone.\t1\nfine\t0\n"Fairies do not exist.\t1\nalso fine\t0\n'
+    assert complaint(data, TSV).startswith(
+        "a.csv, line 2: a field that a quote opens in this row is closed by a quote in line 4"
+    )
+    assert len(read(data, Dialect(delimiter="\t", quoting=False))["a"]) == 4
+
+
+@pytest.mark.parametrize("data", ['a,b\n1,""\n', 'a,b\n1,"2"\n', 'a,b\n1,"2"""\n', 'a,b\n1,"""2"'])
+def test_a_closed_quote_at_the_end_of_the_file_is_accepted(data):
+    assert read(data)["a"] == ["1"]
+
+
+def test_what_is_not_utf8_is_refused_with_its_line_and_byte():
+    message = complaint(b"a,b\r\n1,2\r\n3,caf\xe9\r\n")
+    assert message.startswith("a.csv, line 3: byte 16 (0xe9) is not UTF-8")
+    assert "iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW" in message
+
+
+def test_utf16_is_told_by_its_first_bytes():
+    with pytest.raises(UserError, match=r"line 1: byte 1 .* iconv -f UTF-16"):
+        require_utf8("a,b\n".encode("utf-16"), "a.csv")
+
+
+def test_a_name_that_stands_twice_is_refused():
+    with pytest.raises(UserError, match=r"its header names the column 'a' 2 times.*header: false"):
+        column_names(b"a,b,a\n1,2,3\n", CSV, "a.csv")
+
+
+@pytest.mark.parametrize("data", ["a,b\n", "a,b", "a,b\n\n\n"])
+def test_a_header_without_rows_is_refused(data):
+    assert complaint(data) == ("a.csv holds a header and no rows: expected at least one row below the header")
+
+
+def test_lines_of_rows_count_what_quotes_and_blank_lines_take():
+    data = b'a,b\n"one\ntwo",2\n\n3,4\n5,6\n'
+    assert row_lines(data, CSV, "a.csv", [0, 1, 2]) == {0: 2, 1: 5, 2: 6}
+    bare = Dialect(delimiter=",", columns=("a", "b"))
+    assert row_lines(b"1,2\n3,4\n", bare, "a.csv", [1]) == {1: 2}
+
+
+def test_well_formed_files_of_many_blocks_take_the_fast_way(monkeypatch):
+    # Arrow reads in blocks of 1 MiB: rows, quoted line breaks and \r\n come to lie across their borders.
+    rows = [[f"text {index}, with\r\na line break", str(index % 2)] for index in range(100_000)]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([["a", "b"], *rows])
+    data = text.getvalue().encode()
+    assert len(data) > 3 * 2**20
+    monkeypatch.setattr(
+        delimited, "_read_exactly", lambda *arguments: pytest.fail("the slow reader was asked")
+    )
+    assert read_delimited(data, CSV, "a.csv").to_pydict() == {
+        "a": [first for first, _ in rows],
+        "b": [second for _, second in rows],
+    }
+
+
+def test_a_field_larger_than_a_block_is_read():
+    long = "x" * (3 * 2**20)
+    assert read(f'a,b\n"{long}",1\n')["a"] == [long]
+
+
+def outcome(data: bytes, dialect: Dialect, *, exact: bool) -> dict | str:
+    try:
+        return read_delimited(data, dialect, "a.csv", exact=exact).to_pydict()
+    except UserError as error:
+        return str(error)
+
+
+FIELD = st.text(st.sampled_from('ab ",\n\r\té'), max_size=6)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(FIELD, FIELD), min_size=1, max_size=5))
+def test_what_csv_writes_is_read_back_by_both_readers(rows):
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("one", "two"), *rows])
+    expected = {"one": [one for one, _ in rows], "two": [two for _, two in rows]}
+    assert read(text.getvalue()) == expected
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(
+    names=st.sampled_from(["x", "xy", "xyz"]),
+    has_header=st.booleans(),
+    mark=st.sampled_from(["", "\ufeff"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    body=st.text(st.sampled_from('a ",\n\ré'), max_size=14),
+    quoting=st.booleans(),
+    cut_extra=st.booleans(),
+)
+def test_the_fast_and_the_exact_reader_agree_on_anything(
+    names, has_header, mark, end, body, quoting, cut_extra
+):
+    """On sound and broken files alike, down to the words of the refusal."""
+    data = (mark + (",".join(names) + end if has_header else "") + body).encode()
+    columns = None if has_header else tuple(names)
+    dialect = Dialect(delimiter=",", columns=columns, quoting=quoting, cut_extra=cut_extra)
+    assert outcome(data, dialect, exact=False) == outcome(data, dialect, exact=True)

@@ -1,17 +1,19 @@
-"""Snapshots: what changes the content hash and what does not, where rows go, what is published and verified."""
+"""Snapshots: what changes the content hash and what does not, what is published and verified."""
 
+import errno
+import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import StoreError, UserError
+from bert_assets.stages import snapshot as snapshot_module
 from bert_assets.stages.snapshot import BuiltSnapshot, build_snapshot, load_snapshot, publish_snapshot
 from bert_assets.stages.source import read_source
-from bert_assets.stages.splits import assign_splits, sample_rows
 from bert_assets.stages.summary import snapshot_summary
 from bert_assets.store.store import Store
 from bert_assets_tests.world import small_rows, write_rows
@@ -109,24 +111,48 @@ def test_a_null_label_in_test_is_not_the_first_class(tmp_path):
     assert len(hashes) == 2
 
 
-def test_an_appended_row_changes_the_hash_and_moves_no_other_row(tmp_path):
-    before = build(tmp_path, ROWS)
-    after = build(tmp_path, [*ROWS, ("an entirely new sentence", "positive")])
-    assert before.content_hash != after.content_hash
-    added = 0
-    for split in before.rows:
-        old, new = before.table(split)["row_id"].to_pylist(), after.table(split)["row_id"].to_pylist()
-        assert new[: len(old)] == old
-        added += len(new) - len(old)
-    assert added == 1
+def test_an_appended_row_changes_the_hash(tmp_path):
+    before = build(tmp_path, ROWS).content_hash
+    assert build(tmp_path, [*ROWS, ("an entirely new sentence", "positive")]).content_hash != before
 
 
-def test_equal_texts_are_never_cut_apart(tmp_path):
-    rows = [(text, label) for text, _ in ROWS for label in ("positive", "negative")]
-    built = build(tmp_path, rows)
-    texts = [set(built.table(split)["text"].to_pylist()) for split in built.rows]
-    assert not (texts[0] & texts[1] or texts[0] & texts[2] or texts[1] & texts[2])
-    assert built.record["figures"]["leakage"]["test"]["leaked"] == 0
+def test_the_text_and_its_pair_in_turn_are_another_content(tmp_path):
+    columns = {"label": ["a", "b"], "one": ["ab", "c"], "two": ["d", "e"]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    hashes = {
+        build(
+            tmp_path, path="a.parquet", splits={"validation": 0, "test": 0}, text=text, text_pair=pair
+        ).content_hash
+        for text, pair in (("one", "two"), ("two", "one"), ("one", None))
+    }
+    assert len(hashes) == 3
+
+
+def test_texts_that_are_cut_apart_elsewhere_are_another_content(tmp_path):
+    whole = {"splits": {"validation": 0, "test": 0}}
+    first = build(tmp_path, [("ab", "x"), ("c", "y")], **whole).content_hash
+    assert build(tmp_path, [("a", "x"), ("bc", "y")], **whole).content_hash != first
+
+
+def test_zero_has_one_form(tmp_path):
+    hashes = set()
+    for zero in (0.0, -0.0):
+        pq.write_table(pa.table({"text": ["a", "b", "c"], "label": [zero, 0.5, 1.0]}), tmp_path / "a.parquet")
+        hashes.add(build(tmp_path, path="a.parquet", splits={"validation": 0, "test": 0}).content_hash)
+    assert len(hashes) == 1
+
+
+def test_pairs_that_are_cut_apart_elsewhere_have_other_row_ids(tmp_path):
+    pairs = {
+        "sentence1": ["ab", "a", "", "abc"],
+        "sentence2": ["c", "bc", "abc", "1:"],
+        "label": list("xyxy"),
+    }
+    pq.write_table(pa.table(pairs), tmp_path / "a.parquet")
+    settings = {"splits": {"validation": 0, "test": 0}, "on_invalid": "drop"}
+    ids = build(tmp_path, path="a.parquet", **settings).table("train")["row_id"].to_pylist()
+    # The label's digits come after the texts' 24.
+    assert len({row_id[:24] for row_id in ids}) == len(ids) == 3
 
 
 def test_row_ids_are_distinct_and_the_same_in_another_snapshot(tmp_path):
@@ -135,39 +161,6 @@ def test_row_ids_are_distinct_and_the_same_in_another_snapshot(tmp_path):
     assert len(set(ids)) == len(ids) == 310
     other = build(tmp_path, ROWS)
     assert {row for split in other.rows for row in other.table(split)["row_id"].to_pylist()} <= set(ids)
-
-
-def digests(rows: int) -> np.ndarray:
-    return np.random.default_rng(5).integers(0, 256, (rows, 32), dtype=np.uint8)
-
-
-def test_shares_are_about_what_was_asked_for_and_another_seed_cuts_other_rows():
-    content = digests(20_000)
-    cut = assign_splits(content, {"validation": 0.1, "test": 0.2}, 0)
-    assert {split: round(len(rows) / 20_000, 2) for split, rows in cut.items()} == {
-        "train": 0.7,
-        "validation": 0.1,
-        "test": 0.2,
-    }
-    assert len(np.unique(np.concatenate(list(cut.values())))) == 20_000
-    other = assign_splits(content, {"validation": 0.1, "test": 0.2}, 1)
-    assert len(np.intersect1d(cut["test"], other["test"])) / len(cut["test"]) < 0.25
-
-
-def test_raising_one_share_moves_rows_out_of_train_alone():
-    content = digests(5_000)
-    small = assign_splits(content, {"validation": 0.1, "test": 0.1}, 0)
-    large = assign_splits(content, {"validation": 0.3, "test": 0.1}, 0)
-    assert set(small["validation"]) <= set(large["validation"])
-    assert set(small["test"]) == set(large["test"])
-
-
-def test_a_sample_is_the_same_rows_whatever_is_added():
-    content = digests(1_000)
-    first = sample_rows(content[:900], 300, 0)
-    second = sample_rows(content, 300, 0)
-    assert len(first) == len(second) == 300
-    assert len(set(second) - set(first)) == len([row for row in second if row >= 900])
 
 
 def test_two_datasets_of_the_same_rows_share_one_snapshot(tmp_path):
@@ -186,6 +179,80 @@ def test_two_datasets_of_the_same_rows_share_one_snapshot(tmp_path):
         record = store.read_pointer(f"datasets/{name}/{first.content_hash}.json")
         assert record is not None
         assert record["counts"]["read"] == 300
+
+
+def listing(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below the folder with its time and content."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_publishing_the_same_again_writes_nothing(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    publish_snapshot(store, "d", build(tmp_path, ROWS))
+    before = listing(store.root)
+
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=1)
+
+    monkeypatch.setattr(snapshot_module, "datetime", Tomorrow)
+    publish_snapshot(store, "d", build(tmp_path, ROWS))
+    assert listing(store.root) == before
+
+
+def test_the_record_says_where_the_same_rows_came_from_last(tmp_path):
+    store = Store(tmp_path / "store")
+    first = publish_snapshot(store, "d", build(tmp_path, ROWS))
+    pq.write_table(table_of(ROWS), tmp_path / "a.parquet")
+    assert publish_snapshot(store, "d", build(tmp_path, path="a.parquet")) == first
+    record = store.read_pointer(f"datasets/d/{first.content_hash}.json")
+    assert record is not None
+    assert [file["path"] for file in record["source"]["files"]] == ["a.parquet"]
+
+
+def test_a_damaged_record_is_written_again(tmp_path):
+    store = Store(tmp_path / "store")
+    snapshot = publish_snapshot(store, "d", build(tmp_path, ROWS))
+    path = store.path(f"datasets/d/{snapshot.content_hash}.json")
+    path.write_bytes(path.read_bytes()[:-40])
+    publish_snapshot(store, "d", build(tmp_path, ROWS))
+    record = store.read_pointer(f"datasets/d/{snapshot.content_hash}.json")
+    assert record is not None
+    assert record["counts"]["read"] == 300
+
+
+def test_a_damaged_snapshot_is_set_aside_and_published_again(tmp_path):
+    store = Store(tmp_path / "store")
+    built = build(tmp_path, ROWS)
+    snapshot = publish_snapshot(store, "d", built)
+    (snapshot.folder / "test.parquet").unlink()
+    assert publish_snapshot(store, "d", built) == snapshot
+    assert load_snapshot(store, snapshot.content_hash) == snapshot
+    assert len(store.children("quarantine")) == 1
+
+
+@pytest.mark.parametrize("name", ["rename", "replace"])
+def test_a_full_disk_at_the_last_step_leaves_nothing_published_and_the_next_try_succeeds(
+    tmp_path, monkeypatch, name
+):
+    store = Store(tmp_path / "store")
+    kept = publish_snapshot(store, "d", build(tmp_path, ROWS))
+    before = listing(store.root)
+    built = build(tmp_path, ROWS[:200])
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, full)
+        with pytest.raises(StoreError, match=r"is full .*make space, then repeat the command"):
+            publish_snapshot(store, "d", built)
+    assert listing(store.root) == before
+    assert store.children("snapshots") == [kept.content_hash]
+    assert list(store.path("work/staging").iterdir()) == []
+    assert publish_snapshot(store, "d", built).rows == built.rows
 
 
 def test_a_loaded_snapshot_is_what_was_built(tmp_path):
@@ -229,3 +296,28 @@ def test_the_summary_counts_labels_and_lengths(tmp_path):
     assert summary["schema"] == {"text": "string", "label": "int64", "row_id": "string"}
     assert len(summary["preview"]) == 5
     assert summary["preview"][0]["label"] in ("negative", "positive")
+
+
+def test_the_summary_of_numbers_counts_every_row_however_close_they_lie(tmp_path):
+    rows = [(text, f"{1000 + index / 1e6:.7f}") for index, (text, _) in enumerate(ROWS)]
+    labels = snapshot_summary(build(tmp_path, rows))["labels"]
+    assert sum(sum(counts.values()) for counts in labels.values()) == 300
+    assert {len(counts) for counts in labels.values()} == {10}
+    rows = [(text, f"{index / 299:.17g}") for index, (text, _) in enumerate(ROWS)]
+    ranges = list(
+        snapshot_summary(build(tmp_path, rows, splits={"validation": 0, "test": 0}))["labels"]["train"]
+    )
+    assert ranges[:2] == ["0 to 0.1", "0.1 to 0.2"]
+
+
+def test_the_summary_says_that_a_test_split_has_no_labels(tmp_path):
+    write_rows(tmp_path / "train.csv", ROWS)
+    (tmp_path / "test.csv").write_text("sentence\none\ntwo\n")
+    built = build(tmp_path, path={"train": "train.csv", "test": "test.csv"})
+    assert snapshot_summary(built)["labels"]["test"] == {"(no label)": 2}
+
+
+def test_a_published_snapshot_is_summed_up_like_the_built_one(tmp_path):
+    built = build(tmp_path, ROWS)
+    published = publish_snapshot(Store(tmp_path / "store"), "d", built)
+    assert snapshot_summary(published) == {**snapshot_summary(built), "counts": {}}

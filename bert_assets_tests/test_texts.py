@@ -158,7 +158,7 @@ def test_predictions_are_written_with_a_column_per_class(tmp_path, ending):
             for name, values in found.items()
         }
     assert found == SPREAD
-    assert os.listdir(tmp_path) == [path.name]
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -192,7 +192,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, case):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UserError, match=message):
         write_table(PREDICTIONS, CLASSES, tmp_path / name)
-    assert os.listdir(tmp_path) == ["folder.csv"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder.csv"]
 
 
 def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
@@ -207,4 +207,4 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"out\.csv cannot be written: No space left on device\. Make space"):
         write_table(PREDICTIONS, CLASSES, path)
     assert path.read_text() == "yesterday's"
-    assert os.listdir(tmp_path) == ["out.csv"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]

@@ -1,13 +1,18 @@
 """Token ids: those of plain transformers, made once and shared, padded only as far as a batch needs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
+from bert_assets.errors import UserError
+from bert_assets.stages import tokens as tokens_module
 from bert_assets.stages.base_model import resolve_base_model
 from bert_assets.stages.tokens import collate, tokenize_snapshot, tokenize_texts
 from bert_assets.stages.vocabulary import train_wordpiece
 from bert_assets_tests.model_folders import make_tokenizer
-from bert_assets_tests.world import make_world, small_rows
+from bert_assets_tests.world import YAML, make_world, small_rows
 
 TEXTS = [text for text, _ in small_rows(60)]
 PAIRS = [*TEXTS[1:], "the lamp"]
@@ -32,10 +37,54 @@ def test_it_is_told_which_rows_were_cut(tmp_path):
     assert cut.truncated.tolist() == (full.lengths > 10).tolist()
     assert cut.truncated.any()
     assert not cut.truncated.all()
+    of_pairs = tokenize_texts(TOKENIZER, TEXTS, PAIRS, 24)
+    assert of_pairs.truncated.tolist() == (tokenize_texts(TOKENIZER, TEXTS, PAIRS, 512).lengths > 24).tolist()
+    assert of_pairs.lengths[of_pairs.truncated].tolist() == [24] * of_pairs.truncated.sum()
+    # [CLS] the lamp [SEP]: four tokens fit into four.
+    assert tokenize_texts(TOKENIZER, ["the lamp", "the lamp the"], None, 4).truncated.tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_texts_are_the_same_in_parts(monkeypatch):
+    whole = tokenize_texts(TOKENIZER, TEXTS, PAIRS, 24)
+    monkeypatch.setattr(tokens_module, "TEXTS_AT_ONCE", 7)
+    parts = tokenize_texts(TOKENIZER, TEXTS, PAIRS, 24)
+    for name in ("ids", "type_ids", "offsets", "truncated"):
+        assert np.array_equal(getattr(parts, name), getattr(whole, name))
+        assert getattr(parts, name).dtype == getattr(whole, name).dtype
+
+
+def test_what_a_tokenizer_was_set_to_cut_and_pad_does_not_matter():
+    used = Tokenizer.from_str(TOKENIZER.decode())
+    used.enable_truncation(5, direction="left", stride=2)
+    used.enable_padding(length=40, direction="left")
+    cut = tokenize_texts(used.to_str().encode(), TEXTS, None, 12)
+    assert np.array_equal(cut.ids, tokenize_texts(TOKENIZER, TEXTS, None, 12).ids)
+
+
+@pytest.mark.parametrize(("pairs", "room"), [(None, 3), (["the fan"], 4)])
+def test_a_length_that_special_tokens_fill_is_refused(pairs, room):
+    assert tokenize_texts(TOKENIZER, ["the lamp"], pairs, room).lengths.tolist() == [room]
+    with pytest.raises(UserError, match=f"max_length is {room - 1}, .* Set it to {room} or more"):
+        tokenize_texts(TOKENIZER, ["the lamp"], pairs, room - 1)
 
 
 def test_no_texts_give_no_tokens():
-    assert tokenize_texts(TOKENIZER, [], None, 8).rows == 0
+    none = tokenize_texts(TOKENIZER, [], None, 8)
+    assert none.rows == 0
+    assert (none.ids.shape, none.lengths.shape, none.truncated.shape) == ((0,), (0,), (0,))
+
+
+def test_a_split_without_rows_is_kept_too(tmp_path):
+    world = make_world(tmp_path, yaml=YAML.replace("validation: 0.2, test: 0.2", "validation: 0, test: 0.2"))
+    snapshot = world.snapshot()
+    first = tokenize_snapshot(world.store, snapshot, TOKENIZER, 24)
+    second = tokenize_snapshot(world.store, snapshot, TOKENIZER, 24)
+    rows = {split: tokens.rows for split, tokens in second.items()}
+    assert rows == {split: tokens.rows for split, tokens in first.items()} == dict(snapshot.rows)
+    assert not snapshot.rows.get("validation")
 
 
 def test_a_batch_is_padded_to_its_longest_row():
@@ -70,7 +119,16 @@ def test_a_snapshot_is_tokenized_once(tmp_path):
     assert len(world.store.children("cache/tokens")) == 2
 
 
-def test_a_corrupt_cache_is_put_aside_and_made_again(tmp_path):
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "breaking", [flip, Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-9])]
+)
+def test_a_corrupt_cache_is_put_aside_and_made_again(tmp_path, breaking):
     world = make_world(tmp_path)
     snapshot = world.snapshot()
     tokenizer = resolve_base_model(
@@ -78,10 +136,9 @@ def test_a_corrupt_cache_is_put_aside_and_made_again(tmp_path):
     ).tokenizer_json
     first = tokenize_snapshot(world.store, snapshot, tokenizer, 24)
     (name,) = world.store.children("cache/tokens")
-    file = world.store.path(f"cache/tokens/{name}/train.safetensors")
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
+    breaking(world.store.path(f"cache/tokens/{name}/train.safetensors"))
     again = tokenize_snapshot(world.store, snapshot, tokenizer, 24)
-    assert np.array_equal(first["train"].truncated, again["train"].truncated)
-    assert len(list(world.store.path("quarantine").iterdir())) == 1
+    for array in ("ids", "type_ids", "offsets", "truncated"):
+        assert np.array_equal(getattr(first["train"], array), getattr(again["train"], array))
+    (aside,) = world.store.path("quarantine").iterdir()
+    assert "train.safetensors" in (aside / "reason.json").read_text()

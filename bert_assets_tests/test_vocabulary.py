@@ -1,6 +1,7 @@
 """The WordPiece vocabulary: a pure function of the words and their counts."""
 
 import hashlib
+import itertools
 import os
 import random
 import subprocess
@@ -8,9 +9,15 @@ import sys
 from collections import Counter
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
-from bert_assets.stages.vocabulary import SPECIAL_TOKENS, learn_vocabulary, train_wordpiece
+from bert_assets.stages.vocabulary import (
+    LONGEST_WORD,
+    SPECIAL_TOKENS,
+    count_words,
+    learn_vocabulary,
+    train_wordpiece,
+)
 from bert_assets_tests.world import small_rows
 
 TEXTS = [text for text, _ in small_rows(200)]
@@ -71,16 +78,87 @@ def test_a_repeated_pair_within_a_word_counts_each_time():
     assert learn_vocabulary(Counter({"aaaa": 3}), size=100, min_count=1)[-3:] == ["##aa", "##aaa", "aaaa"]
 
 
+def merge_by_definition(words: Counter[str], size: int, min_count: int) -> list[str]:
+    """The vocabulary, every pair counted anew before each merge."""
+    spelled = {word: [word[0], *(f"##{character}" for character in word[1:])] for word in words}
+    learnt = [*SPECIAL_TOKENS, *sorted({piece for pieces in spelled.values() for piece in pieces})]
+    while len(learnt) < size:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, pieces in spelled.items():
+            for pair in itertools.pairwise(pieces):
+                pairs[pair] += words[word]
+        if not pairs:
+            break
+        first, second = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        if pairs[first, second] < min_count:
+            break
+        merged = first + second[2:]
+        learnt += [merged] * (merged not in learnt)
+        for word, pieces in spelled.items():
+            whole = []
+            for piece in pieces:
+                if whole and (whole[-1], piece) == (first, second):
+                    whole[-1] = merged
+                else:
+                    whole.append(piece)
+            spelled[word] = whole
+    return learnt
+
+
+def test_the_merges_are_those_of_the_definition():
+    source = random.Random(0)
+    for _ in range(100):
+        words = Counter(
+            {
+                "".join(source.choices("abc", k=source.randint(1, 9))): source.randint(1, 6)
+                for _ in range(source.randint(0, 12))
+            }
+        )
+        size, min_count = source.randint(12, 60), source.randint(1, 5)
+        assert learn_vocabulary(words, size=size, min_count=min_count) == merge_by_definition(
+            words, size, min_count
+        )
+
+
 def test_merges_stop_at_the_size_and_at_the_count():
     words = Counter({"hug": 5, "pug": 3, "hugs": 2})
     assert len(learn_vocabulary(words, size=len(SPECIAL_TOKENS) + 6, min_count=1)) == len(SPECIAL_TOKENS) + 6
     assert learn_vocabulary(words, size=100, min_count=8)[-1] == "##ug"
+    characters_alone = learn_vocabulary(words, size=6, min_count=1)
+    assert characters_alone == [*SPECIAL_TOKENS, "##g", "##s", "##u", "h", "p"]
 
 
 def test_every_word_of_the_texts_has_tokens():
     trained = train_wordpiece(TEXTS)
     for text in TEXTS:
         assert "[UNK]" not in encode(trained, text)
+
+
+def test_nothing_is_learnt_from_words_that_are_too_long_to_have_tokens():
+    source = random.Random(2)
+    blob = "".join(source.choices("qz0123456789", k=100_000))
+    assert train_wordpiece([*TEXTS, blob, blob, "q" * (LONGEST_WORD + 1)]) == train_wordpiece(TEXTS)
+    longest = train_wordpiece(["q" * LONGEST_WORD] * 2)
+    assert encode(longest, "q" * LONGEST_WORD) == ["[CLS]", "q" * LONGEST_WORD, "[SEP]"]
+    assert encode(longest, "q" * (LONGEST_WORD + 1)) == ["[CLS]", "[UNK]", "[SEP]"]
+
+
+def test_words_are_counted_as_the_tokenizer_splits_them():
+    # Letters of several scripts, combining marks, spaces of several kinds, controls, an emoji with its joiner.
+    odd = [*" aAé!\t\u00a0\u3000", *"\u0301\u0307\u3099İΣか中", *"\u1100\u1161\x00\u200d\u2028🙂👩"]
+    source = random.Random(3)
+    normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    for _ in range(500):
+        text = "".join(source.choices(odd, k=source.randint(0, 9)))
+        whole = Counter(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+        assert count_words([text], normalizer) == whole
+        assert "[UNK]" not in encode(train_wordpiece([text]), text)
+
+
+def test_case_and_accents_can_be_kept():
+    trained = train_wordpiece(["Thé Lamp"] * 2, lowercase=False)
+    assert encode(trained, "Thé Lamp") == ["[CLS]", "Thé", "Lamp", "[SEP]"]
+    assert encode(trained, "the lamp") == ["[CLS]", "[UNK]", "[UNK]", "[SEP]"]
 
 
 def test_pairs_are_framed_as_bert_frames_them():

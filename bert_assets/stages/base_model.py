@@ -35,18 +35,14 @@ PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "tf_model.h5", "flax
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 # What is fetched from the hub: never a pickle, never code.
 HUB_FILES = [
-    CONFIG, "*.safetensors", INDEX, *VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
+    CONFIG, "model*.safetensors", INDEX, *VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json",
 ]  # fmt: skip
 # Their positions begin after the padding token's number, as fairseq's did.
 POSITIONS_AFTER_PADDING = (
-    "roberta",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "camembert",
-    "roberta-prelayernorm",
-    "mpnet",
-)
+    "camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet",
+    "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip
 # What a config says about its file, its last task or its code rather than about the model.
 NO_ARCHITECTURE = (
     "transformers_version", "architectures", "torch_dtype", "dtype", "name_or_path", "auto_map",
@@ -77,12 +73,17 @@ class BaseModel:
     def tokenizer_sha256(self) -> str:
         return sha256_bytes(self.tokenizer_json)
 
-    def tokenizer_config(self, max_length: int) -> dict[str, Any]:
-        """`tokenizer_config.json` of the published folder, for `AutoTokenizer`."""
+    def tokenizer_config(self, max_length: int, *, type_ids: bool) -> dict[str, Any]:
+        """`tokenizer_config.json` of the published folder, for `AutoTokenizer`.
+
+        `type_ids` says whether the model is trained with them. The base's own tokenizer may say otherwise, and plain
+        transformers would then feed the model what it has not learnt from.
+        """
         return {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": max_length,
             "clean_up_tokenization_spaces": False,
+            "model_input_names": ["input_ids", *(["token_type_ids"] if type_ids else []), "attention_mask"],
             **self.tokenizer_settings,
         }
 
@@ -95,19 +96,25 @@ def resolve_base_model(run: RunConfig, snapshot: Snapshot, root: Path, store: St
     """
     kind = model_kind(run.model)
     if kind == "scratch":
+        # First, as a vocabulary is learnt, and kept in the store, on the way to the base.
+        _require_positions(run, POSITIONS)
         base = _scratch(run.model.removeprefix("scratch/"), snapshot, store)
     elif kind == "path":
         base = _from_folder(run.model, resolve_path(root, run.model))
     else:
         base = _from_folder(run.model, _fetch(run.model, str(run.revision)))
-    _require_positions(run, base)
+    _require_positions(run, base.positions)
     return base
 
 
 def build_model(
     base: BaseModel, *, task: str, class_names: Sequence[str] | None, seed: int
 ) -> PreTrainedModel:
-    """A float32 sequence classifier on the CPU; what the base does not bring is drawn from `seed`."""
+    """A float32 sequence classifier on the CPU; the head, and a pooler that the base does not bring, are drawn from
+    `seed`.
+
+    Raises UserError where transformers cannot build or load the base, or where its weights lack a part of the encoder.
+    """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     names = list(class_names) if class_names is not None else ["value"]
@@ -121,27 +128,59 @@ def build_model(
         settings = {key: value for key, value in base.config.items() if key != "model_type"}
         config = AutoConfig.for_model(base.config["model_type"], **settings, **of_task)
         return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-    config = AutoConfig.from_pretrained(
-        base.folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        pad_token_id=base.config["pad_token_id"],
-        **of_task,
-    )
-    with quiet_transformers():
-        model = AutoModelForSequenceClassification.from_pretrained(
+    try:
+        config = AutoConfig.from_pretrained(
             base.folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            # A head for other classes is replaced by a new one.
-            ignore_mismatched_sizes=True,
+            pad_token_id=base.config["pad_token_id"],
+            **of_task,
         )
+        # The code that it points to is not run, and not published.
+        vars(config).pop("auto_map", None)
+        with quiet_transformers():
+            model, loaded = AutoModelForSequenceClassification.from_pretrained(
+                base.folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                # A head for other classes is replaced by a new one; `_require_encoder` refuses all else.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except Exception as error:  # transformers raises whatever a wrong value or file leads to
+        raise UserError(
+            f"the model {base.name} cannot be loaded from {base.folder}: {type(error).__name__}: "
+            f"{_first_line(error)}. Restore the folder from where it came, or choose another model"
+        ) from error
+    _require_encoder(base, model, loaded)
     # Where the folder lies is no property of the model.
     model.config._name_or_path = ""
     return model
+
+
+def _require_encoder(base: BaseModel, model: PreTrainedModel, loaded: dict[str, Any]) -> None:
+    """UserError unless every weight of the encoder came from the files.
+
+    transformers draws at random what the files lack or have in another shape. A head is meant to be new, and so may be
+    a pooler, which models that were trained on masked words alone do not have.
+    """
+    encoder = f"{model.base_model_prefix}."
+    lacking = [name for name in loaded["missing_keys"] if "pooler" not in name]
+    other = [name for name, _, _ in loaded["mismatched_keys"]]
+    random = sorted(name for name in {*lacking, *other} if name.startswith(encoder))
+    if random:
+        raise UserError(
+            f"the weights of the model {base.name} do not fit its {CONFIG}: {len(random)} of the encoder's tensors are "
+            f"missing or have another shape, such as {random[0]}; they would start from random numbers. Restore the "
+            f"folder {base.folder} from where it came"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 @contextmanager
@@ -176,7 +215,7 @@ def _scratch(preset: str, snapshot: Snapshot, store: Store) -> BaseModel:
         "max_position_embeddings": POSITIONS,
         "pad_token_id": 0,
     }
-    special = dict(
+    special: dict[str, Any] = dict(
         zip(
             ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"),
             vocabulary.SPECIAL_TOKENS,
@@ -190,10 +229,7 @@ def _scratch(preset: str, snapshot: Snapshot, store: Store) -> BaseModel:
         positions=POSITIONS,
         identity={"scratch": preset, "config": sha256_json(config)},
         tokenizer_json=tokenizer,
-        tokenizer_settings={
-            **special,
-            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
-        },
+        tokenizer_settings=special,
     )
 
 
@@ -226,12 +262,14 @@ def _from_folder(name: str, folder: Path) -> BaseModel:
     full = _transformers_config(name, folder, config)
     weights = _weights(name, folder)
     tokenizer_json, settings, pad_id = _tokenizer(name, folder)
-    config["pad_token_id"] = pad_id if full.pad_token_id is None else full.pad_token_id
-    size, tokens = full.vocab_size, Tokenizer.from_str(tokenizer_json.decode()).get_vocab_size()
-    if tokens > size:
+    configured = getattr(full, "pad_token_id", None)
+    config["pad_token_id"] = pad_id if configured is None else configured
+    # Not their number: ids may have gaps.
+    highest = max(Tokenizer.from_str(tokenizer_json.decode()).get_vocab().values(), default=-1)
+    if highest >= full.vocab_size:
         raise UserError(
-            f"the model {name} has embeddings for {size} tokens, but its tokenizer has {tokens}: the two do not belong "
-            "together. Restore the folder from where it came"
+            f"the model {name} has embeddings for {full.vocab_size} tokens, but its tokenizer gives ids up to {highest}: "
+            "the two do not belong together. Restore the folder from where it came"
         )
     positions = getattr(full, "max_position_embeddings", None)
     if isinstance(positions, int) and full.model_type in POSITIONS_AFTER_PADDING:
@@ -253,7 +291,7 @@ def _from_folder(name: str, folder: Path) -> BaseModel:
 
 
 def _read_config(name: str, folder: Path) -> dict[str, Any]:
-    """`config.json` without what is the task's, the file's, or a pointer to code."""
+    """`config.json` as written."""
     if not folder.is_dir():
         what = "is a file, expected a folder" if folder.exists() else f"does not exist: there is no {folder}"
         raise UserError(
@@ -267,12 +305,16 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
             "`model.save_pretrained` and `tokenizer.save_pretrained` write it"
         )
     try:
-        config = json.loads(path.read_bytes())
+        config = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}. Restore the folder from where it came") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError(f"{path} names no model_type: expected one that transformers knows, such as bert")
     return config
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _transformers_config(name: str, folder: Path, config: dict[str, Any]) -> Any:
@@ -295,6 +337,17 @@ def _transformers_config(name: str, folder: Path, config: dict[str, Any]) -> Any
         full = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever a wrong value makes the config's class raise
         raise UserError(f"{folder / CONFIG} cannot be used: {type(error).__name__}: {error}") from None
+    if not isinstance(getattr(full, "vocab_size", None), int):
+        raise UserError(
+            f"the model {name} (model_type {model_type!r}) has no vocabulary of its own (vocab_size), as text encoders "
+            "have. Choose one such as bert, roberta, deberta-v2, electra"
+        )
+    if getattr(full, "summary_type", None) == "last":
+        raise UserError(
+            f"the model {name} (model_type {model_type!r}) reads its answer off the last position of a batch, which is "
+            "padding in all rows but the longest: equal texts would get other answers in other company. Choose one "
+            "such as bert, roberta, deberta-v2, electra"
+        )
     for key in [key for key in config if key.startswith("_") or key in NO_ARCHITECTURE]:
         del config[key]
     return full
@@ -316,10 +369,13 @@ def _weights(name: str, folder: Path) -> list[Path]:
         paths = [folder / WEIGHTS]
     elif index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+            paths = [
+                folder / file for file in sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+            ]
         except (ValueError, KeyError, AttributeError, TypeError):
-            raise UserError(f"{index} is not an index of safetensors files. Restore the folder") from None
-        paths = [folder / file for file in names]
+            paths = []
+        if not paths:
+            raise UserError(f"{index} is not an index of safetensors files. Restore the folder")
     else:
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
         if pickles:
@@ -328,7 +384,10 @@ def _weights(name: str, folder: Path) -> list[Path]:
                 f"loaded: refused. Convert it where you trust it, with model.save_pretrained(FOLDER), which writes "
                 f"{WEIGHTS}, or use a revision that has this file"
             )
-        raise UserError(f"the model folder {folder} has no {WEIGHTS}: there are no weights to start from")
+        raise UserError(
+            f"the model folder {folder} has no {WEIGHTS}: there are no weights to start from. Weights in other formats, "
+            "such as pytorch_model.bin, are neither fetched nor read; use a revision or a copy that has this file"
+        )
     for path in paths:
         if not path.is_file():
             raise UserError(f"the model folder {folder} lacks {path.name}, which {INDEX} lists")
@@ -356,10 +415,9 @@ def _tokenizer(name: str, folder: Path) -> tuple[bytes, dict[str, Any], int]:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         backend = tokenizer.backend_tokenizer
     except Exception as error:  # transformers raises whatever the missing or broken file leads to
-        first = str(error).strip().split("\n")[0]
         raise UserError(
-            f"the model {name} has no usable fast tokenizer in {folder}: {type(error).__name__}: {first}. Expected "
-            "tokenizer.json, as `tokenizer.save_pretrained` writes it"
+            f"the model {name} has no usable fast tokenizer in {folder}: {type(error).__name__}: "
+            f"{_first_line(error)}. Expected tokenizer.json, as `tokenizer.save_pretrained` writes it"
         ) from None
     if tokenizer.pad_token_id is None:
         raise UserError(
@@ -369,18 +427,17 @@ def _tokenizer(name: str, folder: Path) -> tuple[bytes, dict[str, Any], int]:
     plain = Tokenizer.from_str(backend.to_str())
     plain.no_padding()
     plain.no_truncation()
-    settings: dict[str, Any] = {
+    settings = {
         key: str(getattr(tokenizer, key)) for key in SPECIAL if getattr(tokenizer, key, None) is not None
     }
-    settings["model_input_names"] = list(tokenizer.model_input_names)
     return plain.to_str().encode(), settings, int(tokenizer.pad_token_id)
 
 
-def _require_positions(run: RunConfig, base: BaseModel) -> None:
-    if base.positions is not None and run.max_length > base.positions:
+def _require_positions(run: RunConfig, positions: int | None) -> None:
+    if positions is not None and run.max_length > positions:
         raise UserError(
-            f"runs.{run.name}: max_length is {run.max_length}, but {base.name} has {base.positions} positions. Set "
-            f"max_length: {base.positions} or less; longer texts are cut"
+            f"runs.{run.name}: max_length is {run.max_length}, but {run.model} has {positions} positions. Set "
+            f"max_length: {positions} or less; longer texts are cut"
         )
 
 
@@ -395,9 +452,8 @@ def _fetch(name: str, revision: str) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
     # What comes out depends on versions, proxies and the repository; what the user can do about it is the same.
     except Exception as error:
-        first = str(error).strip().split("\n")[0]
         raise UserError(
-            f"the hub model {name} at revision {revision[:12]} could not be fetched: {type(error).__name__}: {first}. "
-            "Check the name, the revision and the network. Without a network, use a folder that is already here: "
+            f"the hub model {name} at revision {revision[:12]} could not be fetched: {type(error).__name__}: "
+            f"{_first_line(error)}. Check the name, the revision and the network. Without a network, use a folder that is already here: "
             "model: ./path/to/folder (with config.json, model.safetensors and tokenizer.json), or model: scratch/tiny"
         ) from None

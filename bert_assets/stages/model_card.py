@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from bert_assets.config.schema import model_kind
 
 
 def model_card(manifest: dict[str, Any]) -> str:
@@ -12,11 +15,14 @@ def model_card(manifest: dict[str, Any]) -> str:
     """
     settings, training = manifest["recipe"]["settings"], manifest["training"]
     task = "text-classification"
-    base = manifest["base_model"]
+    base, kind = manifest["base_model"], model_kind(manifest["base_model"])
     head = ["---", "library_name: transformers", f"pipeline_tag: {task}", "tags:", "- bert-assets"]
-    if "/" in base and not base.startswith((".", "/", "~", "scratch/")):
+    if kind == "hub":
         head.append(f"base_model: {base}")
     head.append("---")
+    # Where a folder lies is this machine's affair.
+    origin = f"The local model `{Path(base).name}`" if kind == "path" else f"`{base}`"
+    example = '{"text": "a text", "text_pair": "another"}' if manifest["has_pair"] else '"a text"'
     classes = manifest["class_names"]
     outputs = "one number (regression)" if classes is None else ", ".join(f"`{name}`" for name in classes)
     validation = training["best_validation"] or {}
@@ -26,13 +32,13 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         f"# {manifest['configuration']}",
         "",
-        f"`{base}` fine-tuned by bert-assets. Output: {outputs}.",
+        f"{origin}, fine-tuned by bert-assets. Output: {outputs}.",
         "",
         "```python",
         "from transformers import pipeline",
         "",
         'classify = pipeline("text-classification", model="path/to/this/folder")',
-        'classify("a text", truncation=True)',
+        f"classify({example}, truncation=True)",
         "```",
         "",
         "## Data",

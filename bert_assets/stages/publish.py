@@ -13,6 +13,7 @@ from bert_assets.errors import StoreError
 from bert_assets.stages.base_model import BaseModel, quiet_transformers
 from bert_assets.stages.checkpoint import MODEL, Checkpoints, model_tensors, write_tensors
 from bert_assets.stages.model_card import model_card
+from bert_assets.stages.predict import Inputs
 from bert_assets.stages.train import Trained, write_log
 from bert_assets.store.lease import Lease
 from bert_assets.store.store import MANIFEST, Store, clear_disk_errors
@@ -78,7 +79,7 @@ def stage_model(
     config.architectures = [type(trained.model).__name__]
     config.save_pretrained(model_folder)
     (model_folder / "tokenizer.json").write_bytes(base.tokenizer_json)
-    tokenizer_config = base.tokenizer_config(max_length)
+    tokenizer_config = base.tokenizer_config(max_length, type_ids=Inputs.of(trained.model).type_ids)
     (model_folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n")
     full = {
         **manifest,

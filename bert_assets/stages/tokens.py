@@ -12,6 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
+from bert_assets.errors import UserError
 from bert_assets.stages.snapshot import Snapshot
 from bert_assets.store.hashing import sha256_bytes, sha256_json
 from bert_assets.store.store import Store
@@ -78,11 +79,19 @@ def tokenize_texts(
 ) -> TokenizedSplit:
     """Encode texts, or pairs of texts, with the tokenizer's special tokens, cut to `max_length` tokens.
 
-    Of a pair that is too long, the longer text is cut first.
+    Of a pair that is too long, the longer text is cut first. Raises UserError where the special tokens alone fill
+    `max_length`.
     """
     # Made anew from its bytes each time: padding and truncation are state of the tokenizer.
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     tokenizer.no_padding()
+    special = tokenizer.num_special_tokens_to_add(is_pair=pairs is not None)
+    # The library would leave such rows as long as they are.
+    if max_length <= special:
+        raise UserError(
+            f"max_length is {max_length}, but the tokenizer puts {special} special tokens around each "
+            f"{'text' if pairs is None else 'pair of texts'}: there is no room for a word. Set it to {special + 1} or more"
+        )
     tokenizer.enable_truncation(max_length, strategy="longest_first")
     ids: list[np.ndarray] = []
     type_ids: list[np.ndarray] = []

@@ -15,12 +15,15 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import WordPiece
 
 # Raised whenever other rows of code would give another vocabulary for the same texts.
-VOCABULARY_VERSION = 1
+VOCABULARY_VERSION = 2
 # BERT's own size and special tokens (Devlin et al. 2019); small data fills a part of it.
 VOCABULARY_SIZE = 30522
 MIN_COUNT = 2
 # Characters beyond the most frequent thousand become [UNK]; the limit that `tokenizers` has.
 ALPHABET_SIZE = 1000
+# WordPiece gives [UNK] for longer words without looking into them; BERT's own limit. Learning from one, such as an
+# encoded file in a text, would fill the vocabulary with what is never used, in time that grows with its square.
+LONGEST_WORD = 100
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUES = "##"
 
@@ -33,7 +36,8 @@ def train_wordpiece(
 ) -> bytes:
     """The `tokenizer.json` of a BERT tokenizer whose vocabulary is learnt from the texts.
 
-    At most `size` entries; a merge must occur `min_count` times. A pure function of the texts' words and their
+    At most `size` entries, though every character of the alphabet is always in; a merge must occur `min_count` times,
+    and a word that is longer than `LONGEST_WORD` counts for nothing. A pure function of the texts' words and their
     counts: neither their order nor the process matters.
     """
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
@@ -58,6 +62,7 @@ def learn_vocabulary(words: Counter[str], *, size: int, min_count: int) -> list[
 
     Pairs of equal count are merged in the order of their texts.
     """
+    words = Counter({word: count for word, count in words.items() if len(word) <= LONGEST_WORD})
     alphabet = _alphabet(words)
     spelled: list[Symbols] = []
     counts: list[int] = []
@@ -133,7 +138,7 @@ def _merge(symbols: Symbols, pair: Pair, merged: str) -> Symbols:
 
 def _tokenizer(vocabulary: list[str], normalizer: normalizers.Normalizer) -> bytes:
     ids = {token: index for index, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD))
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(

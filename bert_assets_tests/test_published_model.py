@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from bert_assets.errors import UserError
+from bert_assets.stages.model_card import model_card
 from bert_assets.stages.predictions import predict_texts
 from bert_assets.stages.publish import PublishedModel
+from bert_assets_tests.model_folders import make_model_folder
 from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
 
 TEXTS = [
@@ -22,11 +25,17 @@ TEXTS = [
 PAIRS = ["the chair seemed dim", "a quick kettle", "nothing"]
 
 
-def train(root: Path, header: list[str], rows: list[tuple]) -> PublishedModel:
-    world = make_world(root, yaml=YAML.replace("    examples", "    # examples"))
+def train(root: Path, header: list[str], rows: list[tuple], model: str = "scratch/tiny") -> PublishedModel:
+    yaml = YAML.replace("    examples", "    # examples").replace("scratch/tiny", model)
+    world = make_world(root, yaml=yaml)
     lines = [header, *([str(value) for value in row] for row in rows)]
     (root / "data" / "small.csv").write_text("".join(",".join(line) + "\n" for line in lines))
     return world.train()
+
+
+def pairs_of(rows: list[tuple[str, str]]) -> list[tuple]:
+    following = rows[1:] + rows[:1]
+    return [(first, second[0], label) for (first, label), second in zip(rows, following, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +46,7 @@ def models(tmp_path_factory) -> dict[str, PublishedModel]:
     numbers = [(text, score[label] + len(text) % 5 / 10) for text, label in rows]
     return {
         "classification": train(made / "c", ["text", "label"], rows),
-        "pairs": train(
-            made / "p",
-            ["text1", "text2", "label"],
-            [
-                (first, second[0], label)
-                for (first, label), second in zip(rows, rows[1:] + rows[:1], strict=True)
-            ],
-        ),
+        "pairs": train(made / "p", ["text1", "text2", "label"], pairs_of(rows)),
         "regression": train(made / "r", ["text", "score"], numbers),
     }
 
@@ -70,13 +72,47 @@ def test_plain_transformers_gives_the_same_labels_and_confidences(models, kind):
     assert ours["label"].to_pylist() == [names[row.argmax()] for row in theirs]
 
 
-def test_a_pipeline_gives_the_same_labels_and_confidences(models):
-    published = models["classification"]
+@pytest.mark.parametrize("kind", ["classification", "pairs"])
+def test_a_pipeline_gives_the_same_labels_and_confidences(models, kind):
+    published = models[kind]
     classify = pipeline("text-classification", model=str(published.model_folder), device="cpu")
-    theirs = classify(TEXTS, truncation=True)
-    ours = predict_texts(published, TEXTS, device="cpu")
-    assert ours["label"].to_pylist() == [entry["label"] for entry in theirs]
-    np.testing.assert_allclose(ours["confidence"].to_numpy(), [entry["score"] for entry in theirs], atol=1e-6)
+    pairs = PAIRS if kind == "pairs" else None
+    asked: list[Any] = list(TEXTS)
+    if pairs is not None:
+        asked = [{"text": text, "text_pair": pair} for text, pair in zip(TEXTS, pairs, strict=True)]
+    theirs = [classify(one, truncation=True, top_k=None) for one in asked]
+    ours = predict_texts(published, TEXTS, pairs, device="cpu").to_pylist()
+    names = published.class_names
+    assert names is not None
+    for our, their in zip(ours, theirs, strict=True):
+        assert our["label"] == their[0]["label"]
+        assert our["confidence"] == pytest.approx(their[0]["score"], abs=1e-6)
+        scores = {entry["label"]: entry["score"] for entry in their}
+        assert dict(zip(names, our["probabilities"], strict=True)) == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("bert", {}),
+        ("distilbert", {}),
+        ("electra", {}),
+        ("roberta", {"type_vocab_size": 1}),
+        ("roberta", {"type_vocab_size": 2}),
+    ],
+)
+def test_pairs_are_fed_alike_whatever_the_base_folder_says_of_type_ids(tmp_path, kind, config, told):
+    # Weights of a size at which another input shows.
+    folder = make_model_folder(tmp_path / "model", kind, initializer_range=0.5, **config)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["model_input_names"] = ["input_ids", *["token_type_ids"] * told, "attention_mask"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    published = train(tmp_path, ["text1", "text2", "label"], pairs_of(small_rows(60)), "./model")
+    ours = np.array(predict_texts(published, TEXTS, PAIRS, device="cpu")["probabilities"].to_pylist())
+    theirs = torch.softmax(torch.from_numpy(plain_logits(published, TEXTS, PAIRS)), 1).numpy()
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert str(tmp_path) not in (published.model_folder / "config.json").read_text()
 
 
 def test_a_pipeline_gives_the_same_numbers(models):
@@ -97,14 +133,29 @@ def test_the_folder_holds_no_path_of_this_machine_and_no_pickle(models):
                 assert str(published.folder.parent.parent.parent.parent) not in path.read_text()
 
 
-def test_the_card_reads_as_a_hub_card_and_its_example_runs(models):
-    published = models["classification"]
+@pytest.mark.parametrize("kind", ["classification", "pairs", "regression"])
+def test_the_card_reads_as_a_hub_card_and_its_example_runs(models, kind):
+    published = models[kind]
     card = (published.model_folder / "README.md").read_text()
     head = yaml.safe_load(card.split("---\n")[1])
     assert head["library_name"] == "transformers"
     assert head["pipeline_tag"] == "text-classification"
+    assert "base_model" not in head
     code = card.split("```python\n")[1].split("```")[0]
+    assert "truncation=True" in code
+    assert ("text_pair" in code) is (kind == "pairs")
     exec(code.replace("path/to/this/folder", str(published.model_folder)), {})
+
+
+def test_the_card_names_a_hub_model_and_no_place_of_this_machine(models):
+    manifest = models["classification"].manifest
+    hub = model_card({**manifest, "base_model": "owner/model"})
+    assert yaml.safe_load(hub.split("---\n")[1])["base_model"] == "owner/model"
+    for folder in ("/home/someone/models/mine", "~/models/mine", "../models/mine"):
+        local = model_card({**manifest, "base_model": folder})
+        assert "`mine`" in local
+        assert "models/mine" not in local
+        assert "base_model" not in yaml.safe_load(local.split("---\n")[1])
 
 
 def test_labels_keep_their_names_in_the_config(models):

@@ -36,9 +36,12 @@ def model_id(world: World) -> str:
     return Recipe.of(run, snapshot, resolve_base_model(run, snapshot, world.root, world.store)).model_id
 
 
+def edit_json(path: Path, **changes) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
 def edit_config(folder: Path, **changes) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    edit_json(folder / "config.json", **changes)
 
 
 def truncate(path: Path) -> None:
@@ -137,7 +140,7 @@ BREAKINGS = {
         ["has no usable fast tokenizer in", "Expected tokenizer.json"],
     ),
     "a tokenizer without padding": (
-        lambda f: (f / "tokenizer_config.json").write_text("{}"),
+        lambda f: edit_json(f / "tokenizer_config.json", pad_token=None),
         ["has no padding token"],
     ),
 }
@@ -251,7 +254,7 @@ def test_a_fresh_model_is_drawn_from_the_seed(tmp_path):
             (kind, {"pad_token_id": 1}, 62)
             for kind in ("roberta", "camembert", "data2vec-text", "esm", "ibert", "markuplm", "mpnet")
         ],
-        ("longformer", {"pad_token_id": 1, "attention_window": 2}, 62),
+        ("longformer", {"pad_token_id": 1, "attention_window": 4}, 62),
         ("luke", {"pad_token_id": 1, "entity_vocab_size": 10, "entity_emb_size": 8}, 62),
     ],
 )
@@ -358,9 +361,7 @@ def test_code_in_a_folder_is_never_run_and_never_published(tmp_path):
     original = model_id(world)
     kinds = ("AutoConfig", "AutoModel", "AutoModelForSequenceClassification")
     edit_config(folder, auto_map={kind: "code.Mine" for kind in kinds})
-    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
-    tokenizer["auto_map"] = {"AutoTokenizer": ["code.Mine", "code.Mine"]}
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    edit_json(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["code.Mine", "code.Mine"]})
     assert model_id(world) == original
     published = world.train()
     assert not (tmp_path / "ran").exists()

@@ -15,6 +15,7 @@ from bert_assets.stages.model_card import model_card
 from bert_assets.stages.predictions import predict_texts
 from bert_assets.stages.publish import PublishedModel
 from bert_assets_tests.model_folders import make_model_folder
+from bert_assets_tests.test_base_model import edit_json
 from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
 
 TEXTS = [
@@ -105,9 +106,8 @@ def test_a_pipeline_gives_the_same_labels_and_confidences(models, kind):
 def test_pairs_are_fed_alike_whatever_the_base_folder_says_of_type_ids(tmp_path, kind, config, told):
     # Weights of a size at which another input shows.
     folder = make_model_folder(tmp_path / "model", kind, initializer_range=0.5, **config)
-    settings = json.loads((folder / "tokenizer_config.json").read_text())
-    settings["model_input_names"] = ["input_ids", *["token_type_ids"] * told, "attention_mask"]
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    names = ["input_ids", *["token_type_ids"] * told, "attention_mask"]
+    edit_json(folder / "tokenizer_config.json", model_input_names=names)
     published = train(tmp_path, ["text1", "text2", "label"], pairs_of(small_rows(60)), "./model")
     ours = np.array(predict_texts(published, TEXTS, PAIRS, device="cpu")["probabilities"].to_pylist())
     theirs = torch.softmax(torch.from_numpy(plain_logits(published, TEXTS, PAIRS)), 1).numpy()

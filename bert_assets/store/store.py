@@ -202,7 +202,8 @@ def clear_disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        elsewhere = isinstance(error.filename, str) and not Path(error.filename).is_relative_to(root)
+        place = Path(error.filename) if isinstance(error.filename, str) else root
+        elsewhere = place.is_absolute() and not place.is_relative_to(root.absolute())
         if elsewhere:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -61,7 +61,7 @@ def train(root: Path, log: Path, stop_after: int) -> None:
         "checkpoints": [],
         "model_loads": [],
     }
-    save, build = Checkpoints.save, engine.build_model
+    save, build, make_optimizer = Checkpoints.save, engine.build_model, engine.make_optimizer
 
     def timed_save(*arguments: Any, **options: Any) -> Any:
         started = time.monotonic()
@@ -75,8 +75,14 @@ def train(root: Path, log: Path, stop_after: int) -> None:
         notes["model_loads"].append(time.monotonic() - started)
         return result
 
+    def watched_optimizer(*arguments: Any, **options: Any) -> Any:
+        optimizer = make_optimizer(*arguments, **options)
+        optimizer.register_step_post_hook(lambda *_: notes.setdefault("first_step", time.time()))
+        return optimizer
+
     Checkpoints.save = timed_save  # type: ignore[method-assign]
     engine.build_model = timed_build
+    engine.make_optimizer = watched_optimizer
     experiments = load_experiments(root / "experiments")
     store = Store(root / "store")
     pointer = store.read_pointer("datasets/sst2/current.json")
@@ -94,7 +100,6 @@ def train(root: Path, log: Path, stop_after: int) -> None:
             return
         if not first:
             first.append(progress.step)
-            notes["first_step"] = time.time()
         if progress.step - first[0] >= stop_after:
             log.write_text(json.dumps(notes))
             os._exit(0)

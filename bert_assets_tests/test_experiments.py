@@ -344,12 +344,12 @@ RUNS: list[tuple[str, str]] = [
     ("epoch: 3", "unknown key 'epoch'; did you mean 'epochs'?"),
     ("learningRate: 1e-4", "unknown key 'learningRate'; did you mean 'learning_rate'?"),
     ("on: yes", "unknown key 'on'; expected dataset, model, revision, device, seed, epochs"),
+    ("timeout: 0s", "expected a time such as 30s, 5m or 1h, got '0s'"),
     ("stall_timeout: 5", "expected a time such as 30s, 5m or 1h, got 5"),
     ("on_numerics_change: ignore", "expected resume, restart or fail, got 'ignore'"),
     ("name: other", "unknown key 'name'; expected dataset, model"),
     ("configuration: other", "unknown key 'configuration'; expected dataset, model"),
     # Keys of later features are refused until they work.
-    ("timeout: null", "unknown key 'timeout'; did you mean 'stall_timeout'?"),
     *(
         (f"{key}: null", f"unknown key '{key}'; expected dataset, model, revision")
         for key in (
@@ -388,7 +388,7 @@ GRIDS: list[tuple[str, str]] = [
     ("{seed: [[1]]}", "grid.seed[0]: expected a whole number, got a list of 1"),
     ("{epochs: [null]}", "grid.epochs[0]: expected a whole number, got null"),
     ("{sed: [1]}", "grid.sed: unknown key 'sed'; did you mean 'seed'?"),
-    ("{timeout: [1]}", "grid.timeout: unknown key 'timeout'; expected model, max_length, precision"),
+    ("{resources: [1]}", "grid.resources: unknown key 'resources'; expected model, max_length, precision"),
     *(
         (f"{{{key}: [a, b]}}", f"grid.{key}: '{key}' cannot be in a grid; write one entry for each value")
         for key in ("dataset", "device", "threads", "revision", "checkpoint_every", "keep_checkpoints")
@@ -777,7 +777,7 @@ WEIGHTS = {
 }
 CONTENT = {"dataset", "model", "revision"}
 SETTINGS = {"name", "configuration", "device", "threads", "checkpoint_every", "keep_checkpoints"}
-SETTINGS |= {"on_numerics_change", "stall_timeout"}
+SETTINGS |= {"on_numerics_change", "stall_timeout", "timeout"}
 
 # Every field with a value that is not its default.
 FULL = {
@@ -800,6 +800,7 @@ FULL = {
     "eval_every": 9,
     "gradient_accumulation": 9,
     "max_grad_norm": 1e300,
+    "timeout": Seconds(seconds=10800),
     "threads": 9,
     "keep_checkpoints": 9,
     "on_numerics_change": "fail",

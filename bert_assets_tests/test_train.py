@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 from bert_assets.config.experiments import load_experiments
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.fine_tune import fine_tune
-from bert_assets.stages.interrupts import TrainingInterrupted
+from bert_assets.stages.interrupts import TrainingInterrupted, TrainingTimedOut
 from bert_assets.stages.numerics import differences, fingerprint, numerics
 from bert_assets.stages.publish import load_published, publish_model
 from bert_assets.stages.train import Progress
@@ -224,6 +225,20 @@ def test_a_signal_ends_the_step_saves_and_stops(undisturbed, tmp_path, number):
         world.train(report=stop)
     assert signal.getsignal(number) is before
     published = world.train()
+    assert published.weights_sha256 == undisturbed("plain").weights_sha256
+    assert [entry["from_step"] for entry in published.manifest["checkpoint_chain"]] == [5]
+
+
+def test_a_training_that_had_its_time_saves_and_stops_and_the_next_attempt_goes_on(undisturbed, tmp_path):
+    world = make_world(tmp_path, yaml=YAML + "    timeout: 1s\n")
+
+    def dawdle(progress: Progress) -> None:
+        if progress.event == "train" and progress.step == 5:
+            time.sleep(1)
+
+    with pytest.raises(TrainingTimedOut, match="its timeout of 1s after step 5 of 22; the checkpoint"):
+        world.train(report=dawdle)
+    published = make_world(tmp_path).train()
     assert published.weights_sha256 == undisturbed("plain").weights_sha256
     assert [entry["from_step"] for entry in published.manifest["checkpoint_chain"]] == [5]
 

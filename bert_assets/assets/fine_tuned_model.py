@@ -61,6 +61,7 @@ def build_fine_tuned_model(
 
         Materializing the same recipe again verifies and returns what is there.
         """
+        from bert_assets.stages.code_identity import code_identity
         from bert_assets.stages.fine_tune import fine_tune, plan_training
         from bert_assets.stages.frozen import FrozenRun, freeze, thaw
         from bert_assets.stages.gate import require_passed
@@ -99,6 +100,7 @@ def build_fine_tuned_model(
                 lineage={
                     "dagster_run": context.run_id,
                     "overridden_checks": config.override_checks,
+                    **code_identity(experiments.root),
                 },
                 report=observe,
                 on_wait=lambda holder: context.log.info(

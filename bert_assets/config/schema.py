@@ -277,6 +277,9 @@ class RunConfig(_Declared):
     eval_every: Count | None = weights_field("steps between evaluations; null: every epoch", None)
     gradient_accumulation: Count = weights_field("forward passes per optimizer step", 1)
     max_grad_norm: float = weights_field("gradients are clipped to this norm", 1.0, gt=0)
+    timeout: Duration | None = setting_field(
+        "wall time that one attempt may train; then it stops with a checkpoint; null: any", None
+    )
     threads: Count | None = setting_field("CPU threads; null: one per physical core", None)
     keep_checkpoints: Count = setting_field("newest checkpoints kept while training", 2)
     on_numerics_change: Literal["resume", "restart", "fail"] | None = setting_field(

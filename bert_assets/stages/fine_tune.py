@@ -131,7 +131,11 @@ def _train_and_stage(
     )
     data = training_data(store, plan)
     stall_seconds = run.stall_timeout.seconds if run.stall_timeout is not None else math.inf
-    with deferred_interrupts() as interrupt, watchdog(stall_seconds, lease.folder / "stalled.txt") as beat:
+    timeout_seconds = run.timeout.seconds if run.timeout is not None else math.inf
+    with (
+        deferred_interrupts(timeout_seconds) as interrupt,
+        watchdog(stall_seconds, lease.folder / "stalled.txt") as beat,
+    ):
         trained = train(
             run,
             plan.base,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,29 +19,35 @@ class TrainingInterrupted(BertAssetsError):
     """Training was asked to stop and did, with a checkpoint behind it."""
 
 
-class Interrupt:
-    """Whether a stop was asked for; `reason` names the signal."""
+class TrainingTimedOut(BertAssetsError):
+    """Training had its time and stopped, with a checkpoint behind it."""
 
-    def __init__(self) -> None:
-        self.reason: str | None = None
+
+class Interrupt:
+    """Whether a stop was asked for, by a signal or because `seconds` are over; `signal` names the signal."""
+
+    def __init__(self, seconds: float) -> None:
+        self.signal: str | None = None
+        self._deadline = time.monotonic() + seconds
 
     def __bool__(self) -> bool:
-        return self.reason is not None
+        return self.signal is not None or time.monotonic() >= self._deadline
 
 
 @contextmanager
-def deferred_interrupts() -> Iterator[Interrupt]:
+def deferred_interrupts(seconds: float = math.inf) -> Iterator[Interrupt]:
     """SIGTERM and SIGINT set a flag instead of raising; a second one changes nothing; handlers are put back.
 
-    Outside the main thread Python delivers no signals, so there the flag simply stays down.
+    The flag is up as well once `seconds` are over. Outside the main thread Python delivers no signals, so there they
+    raise no flag.
     """
-    interrupt = Interrupt()
+    interrupt = Interrupt(seconds)
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
 
     def set_flag(number: int, _frame: FrameType | None) -> None:
-        interrupt.reason = signal.Signals(number).name
+        interrupt.signal = signal.Signals(number).name
 
     previous = {number: signal.signal(number, set_flag) for number in SIGNALS}
     try:

@@ -22,7 +22,7 @@ from bert_assets.config.schema import RunConfig
 from bert_assets.errors import BertAssetsError, StoreError, UserError
 from bert_assets.stages.base_model import BaseModel, build_model
 from bert_assets.stages.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Rejected, model_tensors
-from bert_assets.stages.interrupts import Interrupt, TrainingInterrupted
+from bert_assets.stages.interrupts import Interrupt, TrainingInterrupted, TrainingTimedOut
 from bert_assets.stages.numerics import differences
 from bert_assets.stages.predict import Inputs, predict_logits, quick_metrics, selection_score
 from bert_assets.stages.schedule import Schedule, batch_order, step_seed
@@ -108,8 +108,9 @@ def train(
 ) -> Trained:
     """Fine-tune from the newest valid checkpoint, or from the start, to the end.
 
-    `beat` is called whenever something has moved. Raises TrainingInterrupted after a checkpoint when `interrupt` is set, TrainingDiverged when the loss is not
-    finite, LeaseLost when another process took over, StoreError when a checkpoint cannot be written.
+    `beat` is called whenever something has moved. Raises TrainingInterrupted or TrainingTimedOut after a checkpoint
+    when `interrupt` is set, TrainingDiverged when the loss is not finite, LeaseLost when another process took over,
+    StoreError when a checkpoint cannot be written.
     """
     tokens, labels = data.tokens["train"], data.labels["train"]
     schedule = Schedule(
@@ -239,13 +240,11 @@ def train(
 
         # The best weights so far are a checkpoint of their own, which later checkpoints rely on.
         is_last = done == schedule.total_steps or state.stopped_early
-        if improved or (not is_last and is_due(run, done, saved_at)) or (interrupt and not is_last):
+        stopping = bool(interrupt) and not is_last
+        if improved or stopping or (not is_last and is_due(run, done, saved_at)):
             save(done)
-        if interrupt and not is_last:
-            raise TrainingInterrupted(
-                f"training was stopped by {interrupt.reason} after step {done} of {schedule.total_steps}; the "
-                "checkpoint of that step is saved, and the same command goes on from it"
-            )
+        if stopping:
+            raise stopped(run, interrupt, done, schedule.total_steps)
 
     seconds = seconds_before + time.monotonic() - started
     if state.best_step is not None and state.best_step != done:
@@ -265,6 +264,14 @@ def train(
         / max(seconds, 1e-9),
         numerics_changed=state.numerics_changed,
     )
+
+
+def stopped(run: RunConfig, interrupt: Interrupt, done: int, total: int) -> BertAssetsError:
+    """The error of a training that was asked to stop, once its checkpoint is saved."""
+    saved = f"after step {done} of {total}; the checkpoint of that step is saved, and the same command goes on from it"
+    if interrupt.signal is not None:
+        return TrainingInterrupted(f"training was stopped by {interrupt.signal} {saved}")
+    return TrainingTimedOut(f"training reached its timeout of {run.timeout} {saved}")
 
 
 # Under other numerics the bits differ: by default, start over while little is lost, and else let the user decide.

@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test torture lint format ui bench-quality bench-checkpoints clean
+.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench-quality bench-checkpoints clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -25,6 +25,9 @@ demo: setup ## Train, evaluate and compare the runs of experiments/demo.yaml
 test: setup ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
+test-e2e: setup ## Run the tests against a running webserver and daemon
+	$(BIN)/python -m pytest -n 2 --dist loadfile bert_assets_tests/e2e $(ARGS)
+
 torture: setup ## Kill it at every write and at random instants; ARGS="--minutes 60 --seed 1"
 	$(BIN)/python -m bert_assets_tests.torture $(ARGS)
 
@@ -39,6 +42,17 @@ format: setup ## Let ruff mend what it can
 
 ui: setup ## Dagster's webserver and daemon on http://127.0.0.1:3000
 	$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1 --port $(or $(PORT),3000)
+
+.venv/screenshots: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[screenshots]'
+	# The system's browser, or Debian's where one may install it, or else the one that Playwright fetches.
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q --yes --no-install-recommends chromium; } \
+		|| $(BIN)/playwright install --with-deps chromium
+	touch $@
+
+screenshots: .venv/screenshots ## The pictures in docs/images: the demo in Dagster's UI, by a headless Chromium
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 .venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

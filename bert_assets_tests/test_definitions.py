@@ -95,6 +95,8 @@ def test_the_graph_has_the_documented_assets_partitions_and_lineage(definitions)
         "eval_metrics": (["predictions"], runs),
         "leaderboard": (["eval_metrics"], None),
         "inference": (["fine_tuned_model"], runs),
+        "champion_model": (["leaderboard"], datasets),
+        "champion_evaluation": (["champion_model", "dataset_snapshot"], datasets),
     }
     found = {}
     for node in graph.asset_nodes:

@@ -21,8 +21,6 @@ TABLES: dict[str, type[BaseModel]] = {
     "hub source": schema.HubSource,
     "splits": schema.SplitShares,
     "format": schema.FormatConfig,
-    "leakage": schema.LeakageCheck,
-    "class_balance": schema.ClassBalanceCheck,
     "runs": schema.RunConfig,
 }
 
@@ -34,6 +32,14 @@ def table_of(model: type[BaseModel]) -> str:
             continue
         what = (field.description or "").replace("|", "\\|")
         lines.append(f"| `{name}` | {shown_default(field)} | {what} |")
+    return "\n".join(lines)
+
+
+def checks_table() -> str:
+    lines = ["| check and key | default | what it is |", "|---|---|---|"]
+    for check, field in schema.ChecksConfig.model_fields.items():
+        for name, key in type(field.default).model_fields.items():
+            lines.append(f"| `{check}.{name}` | {shown_default(key)} | {key.description} |")
     return "\n".join(lines)
 
 
@@ -54,10 +60,14 @@ def abbreviations() -> str:
 
 
 def tables() -> dict[str, str]:
-    return {**{name: table_of(model) for name, model in TABLES.items()}, "abbreviations": abbreviations()}
+    return {
+        **{name: table_of(model) for name, model in TABLES.items()},
+        "checks": checks_table(),
+        "abbreviations": abbreviations(),
+    }
 
 
-@pytest.mark.parametrize("name", [*TABLES, "abbreviations"])
+@pytest.mark.parametrize("name", [*TABLES, "checks", "abbreviations"])
 def test_every_key_is_documented_with_its_default(name):
     assert block(name, tables()[name]) in EXPERIMENTS.read_text()
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bert_assets_tests.test_graph import GRID, RUN, Project, wait_for_checkpoint
+from bert_assets_tests.project import GRID, RUN, Project, wait_for_checkpoint
 from bert_assets_tests.world import make_world
 
 LONG = GRID.replace("epochs: 2", "epochs: 40")

@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bert_assets.assets.champion_evaluation import build_champion_evaluation
+from bert_assets.assets.champion_model import build_champion_model
 from bert_assets.assets.dataset_snapshot import SNAPSHOT_RETRIES, build_dataset_snapshot
 from bert_assets.assets.eval_metrics import build_eval_metrics
 from bert_assets.assets.executor import build_executor
 from bert_assets.assets.fine_tuned_model import TRAINING_RETRIES, build_fine_tuned_model
 from bert_assets.assets.inference import build_inference
 from bert_assets.assets.io_managers import (
+    ChampionIOManager,
+    ChampionMetricsIOManager,
     LeaderboardIOManager,
     MetricsIOManager,
     ModelIOManager,
     PredictionsIOManager,
     SnapshotIOManager,
 )
+from bert_assets.assets.jobs import build_jobs, build_schedules
 from bert_assets.assets.leaderboard import build_leaderboard
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.predictions import build_predictions
+from bert_assets.assets.sensors import build_sensors
 from bert_assets.config.experiments import Experiments
 
 if TYPE_CHECKING:
@@ -47,19 +53,18 @@ def build_definitions(
         build_dataset_snapshot(experiments, partitions, SNAPSHOT_RETRIES if retries else None),
         build_fine_tuned_model(experiments, partitions, on_progress, TRAINING_RETRIES if retries else None),
         build_predictions(partitions),
-        build_eval_metrics(partitions),
+        build_eval_metrics(experiments, partitions),
         build_leaderboard(experiments),
+        build_champion_model(experiments, partitions),
+        build_champion_evaluation(partitions),
         build_inference(experiments, partitions),
     ]
+    jobs = build_jobs(experiments, partitions)
     return dg.Definitions(
         assets=assets,
-        jobs=[
-            dg.define_asset_job(
-                "train_and_evaluate",
-                selection=dg.AssetSelection.assets("fine_tuned_model", "predictions", "eval_metrics"),
-                description="Train one run, predict its validation and test rows, and compute its metrics.",
-            )
-        ],
+        jobs=jobs,
+        sensors=build_sensors(experiments, store, jobs),
+        schedules=build_schedules(experiments, jobs),
         resources={
             "snapshots": SnapshotIOManager(root=root),
             "models": ModelIOManager(root=root),
@@ -67,6 +72,8 @@ def build_definitions(
             "inference": PredictionsIOManager(root=root, kind="inference"),
             "metrics": MetricsIOManager(root=root),
             "leaderboards": LeaderboardIOManager(root=root),
+            "champions": ChampionIOManager(root=root),
+            "champion_metrics": ChampionMetricsIOManager(root=root),
         },
         executor=build_executor(experiments, store),
     )

@@ -2,9 +2,11 @@
 
 import dagster as dg
 
+from bert_assets.assets.checks import check_result, check_specs
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.metadata import snapshot_metadata
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
 from bert_assets.stages.gate import CHECKS, evaluate
 
@@ -21,11 +23,11 @@ def build_dataset_snapshot(
         io_manager_key="snapshots",
         group_name="data",
         kinds={"parquet"},
+        owners=OWNERS,
+        tags={"stage": "data"},
+        code_version="1",
         retry_policy=retry_policy,
-        check_specs=[
-            dg.AssetCheckSpec(name, asset="dataset_snapshot", description=description, blocking=True)
-            for name, description in CHECKS.items()
-        ],
+        check_specs=check_specs("dataset_snapshot", CHECKS, partitions.datasets, blocking=CHECKS),
     )
     def dataset_snapshot(context: dg.AssetExecutionContext):
         """Parquet per split with a content hash over schema, values, nulls and row order.
@@ -34,25 +36,23 @@ def build_dataset_snapshot(
         """
         from bert_assets.stages.snapshot import build_snapshot
         from bert_assets.stages.source import read_source
+        from bert_assets.stages.source_changes import dataset_hash, recorded_digest
 
         dataset = experiments.datasets[context.partition_key]
+        max_lengths = {run.max_length for run in experiments.runs.values() if run.dataset == dataset.name}
         with clear_failures():
-            built = build_snapshot(dataset, read_source(dataset, experiments.root))
+            source = read_source(dataset, experiments.root)
+            built = build_snapshot(dataset, source)
         return dg.MaterializeResult(
             value=built,
             data_version=dg.DataVersion(built.content_hash),
-            metadata=snapshot_metadata(built),
+            metadata={
+                **snapshot_metadata(built),
+                "source": recorded_digest(source.provenance),
+                "dataset_hash": dataset_hash(dataset),
+            },
             check_results=[
-                dg.AssetCheckResult(
-                    check_name=verdict.check,
-                    passed=verdict.passed,
-                    severity=dg.AssetCheckSeverity.ERROR
-                    if verdict.severity == "error"
-                    else dg.AssetCheckSeverity.WARN,
-                    description=verdict.message,
-                    metadata={name: value for name, value in verdict.figures.items()},
-                )
-                for verdict in evaluate(built.record, dataset.checks)
+                check_result(verdict) for verdict in evaluate(built.record, dataset.checks, max_lengths)
             ],
         )
 

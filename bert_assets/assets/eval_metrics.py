@@ -2,29 +2,50 @@
 
 import dagster as dg
 
+from bert_assets.assets.checks import check_result, check_specs
 from bert_assets.assets.failures import clear_failures
-from bert_assets.assets.io_managers import SnapshotIOManager
+from bert_assets.assets.io_managers import SnapshotIOManager, materializations
 from bert_assets.assets.metadata import metrics_metadata
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
+from bert_assets.config.experiments import Experiments
+from bert_assets.stages.metrics_gate import METRIC_CHECKS, judge_metrics
 
 
-def build_eval_metrics(partitions: Partitions) -> dg.AssetsDefinition:
+def build_eval_metrics(experiments: Experiments, partitions: Partitions) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.runs,
         io_manager_key="metrics",
         group_name="evaluation",
         kinds={"scikitlearn"},
+        owners=OWNERS,
+        tags={"stage": "evaluation"},
+        code_version="1",
+        check_specs=check_specs("eval_metrics", METRIC_CHECKS, partitions.runs),
     )
-    def eval_metrics(predictions, snapshots: dg.ResourceParam[SnapshotIOManager]):
+    def eval_metrics(
+        context: dg.AssetExecutionContext, predictions, snapshots: dg.ResourceParam[SnapshotIOManager]
+    ):
         """Accuracy, F1, MCC, log loss, AUROC, calibration, or Pearson, Spearman, MSE, MAE; no forward pass."""
         from bert_assets.stages.evaluation import evaluate_predictions
 
+        run, store = context.partition_key, snapshots.store
+        dataset = experiments.datasets[experiments.runs[run].dataset]
+        known = materializations(context.instance, context.asset_key, [run], None).get(run)
         with clear_failures():
-            metrics = evaluate_predictions(snapshots.store, predictions)
+            metrics = evaluate_predictions(store, predictions)
+            verdicts = judge_metrics(
+                store,
+                metrics,
+                dataset.checks,
+                dataset=dataset.name,
+                previous=None if known is None else str(known["content_hash"]),
+            )
         return dg.MaterializeResult(
             value=metrics,
             data_version=dg.DataVersion(metrics.content_hash),
             metadata=metrics_metadata(metrics),
+            check_results=[check_result(verdict) for verdict in verdicts],
         )
 
     return eval_metrics

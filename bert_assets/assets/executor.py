@@ -1,7 +1,7 @@
 """The executor: a process per step, forked with the heavy imports done, all reading the experiments of the run's start."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +58,30 @@ class FrozenExecutor(dg.Executor):
 
 
 def build_executor(experiments: Experiments, store: Path) -> dg.ExecutorDefinition:
-    """The multiprocess executor with its own configuration, such as `max_concurrent`."""
-    inner = dg.multiprocess_executor
+    """Dagster's default executor, with its configuration: `multiprocess` (the default) or `in_process`."""
+    inner = dg.multi_or_in_process_executor
 
     @dg.executor(
-        name="multiprocess",
+        name="multi_or_in_process",
         config_schema=inner.config_schema,  # pyright: ignore[reportArgumentType] (it takes what it gives)
-        requirements=dg.multiple_process_executor_requirements(),
+        requirements=_requirements,
     )
-    def multiprocess(context: dg.InitExecutorContext) -> dg.Executor:
+    def multi_or_in_process(context: dg.InitExecutorContext) -> dg.Executor:
         create = inner.executor_creation_fn
         assert create is not None, "Dagster's own executor has one"
+        config: dict[str, Any] = dict(context.executor_config)
+        if "multiprocess" in config:
+            config["multiprocess"] = {"start_method": FORKSERVER} | dict(config["multiprocess"])
+        context = dg.InitExecutorContext(
+            job=context.job,
+            executor_def=context.executor_def,
+            executor_config=config,
+            instance=context.instance,
+        )
         return FrozenExecutor(create(context), Store(store), experiments)
 
-    return multiprocess.configured({"start_method": FORKSERVER})
+    return multi_or_in_process
+
+
+def _requirements(config: Mapping[str, Any]) -> Sequence[dg.ExecutorRequirement]:
+    return dg.multiple_process_executor_requirements() if "multiprocess" in config else []

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from bert_assets.assets.checks import check_result, check_specs
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import ModelIOManager, ModelOutput, SnapshotIOManager
 from bert_assets.assets.metadata import model_metadata, progress_metadata
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments, config_hash
 from bert_assets.stages.engine import ENGINE_VERSION
+from bert_assets.stages.model_gate import MODEL_CHECKS, WEIGHTS, judge_model
 
 if TYPE_CHECKING:
     from bert_assets.stages.train import Progress
@@ -46,9 +49,12 @@ def build_fine_tuned_model(
         io_manager_key="models",
         group_name="training",
         kinds={"pytorch", "huggingface"},
+        owners=OWNERS,
+        tags={"stage": "training"},
         pool="training",
         retry_policy=retry_policy,
         code_version=ENGINE_VERSION,
+        check_specs=check_specs("fine_tuned_model", MODEL_CHECKS, partitions.runs, blocking=[WEIGHTS]),
     )
     def fine_tuned_model(
         context: dg.AssetExecutionContext,
@@ -69,15 +75,21 @@ def build_fine_tuned_model(
 
         name = context.partition_key
         with clear_failures():
-            frozen = thaw(models.store, context.run_id, name)
+            frozen = thaw(models.store, context.run.run_id, name)
             if frozen is None:
                 run = experiments.runs[name]
                 dataset = experiments.datasets[run.dataset]
                 frozen = FrozenRun(run=run, dataset=dataset, snapshot=dataset_snapshot.content_hash)
-                freeze(models.store, context.run_id, frozen)
+                freeze(models.store, context.run.run_id, frozen)
             if frozen.snapshot != dataset_snapshot.content_hash:
                 dataset_snapshot = snapshots.load(frozen.snapshot)
-            require_passed(models.store, frozen.dataset, frozen.snapshot, overridden=config.override_checks)
+            require_passed(
+                models.store,
+                frozen.dataset,
+                frozen.snapshot,
+                overridden=config.override_checks,
+                max_lengths=[frozen.run.max_length],
+            )
             plan = plan_training(models.store, frozen.run, dataset_snapshot, experiments.root)
             context.log.info(f"model id {plan.recipe.model_id}")
 
@@ -98,7 +110,7 @@ def build_fine_tuned_model(
                 checkpoints=models.checkpoints(plan.recipe.model_id),
                 preferred=models.preferred_weights(name, plan.recipe.model_id),
                 lineage={
-                    "dagster_run": context.run_id,
+                    "dagster_run": context.run.run_id,
                     "overridden_checks": config.override_checks,
                     **code_identity(experiments.root),
                 },
@@ -114,6 +126,9 @@ def build_fine_tuned_model(
             value=ModelOutput(model=trained, config_hash=config_hash(frozen.run, frozen.dataset)),
             data_version=dg.DataVersion(trained.weights_sha256),
             metadata=model_metadata(trained, reused=reused),
+            check_results=[
+                check_result(verdict) for verdict in judge_model(trained.manifest, frozen.dataset.checks)
+            ],
         )
 
     return fine_tuned_model

@@ -9,6 +9,7 @@ from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import ModelIOManager
 from bert_assets.assets.metadata import table_preview
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
 
 
@@ -31,7 +32,10 @@ def build_inference(experiments: Experiments, partitions: Partitions) -> dg.Asse
         io_manager_key="inference",
         group_name="inference",
         kinds={"pytorch", "parquet"},
+        owners=OWNERS,
+        tags={"stage": "inference"},
         pool="inference",
+        code_version="1",
     )
     def inference(
         context: dg.AssetExecutionContext,

@@ -18,11 +18,15 @@ from bert_assets.errors import UserError
 from bert_assets.store.store import Store
 
 if TYPE_CHECKING:
+    from bert_assets.stages.champion import Champion
     from bert_assets.stages.checkpoint import Checkpoints
     from bert_assets.stages.evaluation import Metrics
     from bert_assets.stages.predictions import Predictions
     from bert_assets.stages.publish import PublishedModel, StagedModel
     from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot
+    from bert_assets.stages.standings import Standings
+
+EVENT = "event id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,14 @@ class ModelOutput:
 
     model: StagedModel | PublishedModel
     config_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionModel:
+    """A dataset's champion and its verified model."""
+
+    champion: Champion
+    published: PublishedModel
 
 
 class StoreIOManager(dg.ConfigurableIOManager):
@@ -60,9 +72,19 @@ class SnapshotIOManager(StoreIOManager):
     def handle_output(self, context: dg.OutputContext, obj: BuiltSnapshot) -> None:
         from bert_assets.stages.snapshot import publish_snapshot
 
+        dataset = context.partition_key
+        key = dg.AssetKey("dataset_snapshot")
+        before = materializations(context.step_context.instance, key, [dataset], None).get(dataset, {})
         with clear_failures():
-            snapshot = publish_snapshot(self.store, context.partition_key, obj)
-        context.add_output_metadata({"path": dg.MetadataValue.path(str(snapshot.folder))})
+            snapshot = publish_snapshot(self.store, dataset, obj)
+        same = before.get("content_hash") == snapshot.content_hash
+        context.add_output_metadata(
+            {
+                "path": dg.MetadataValue.path(str(snapshot.folder)),
+                # The Dagster run that brought this content in.
+                "content_since": before.get("content_since", context.run_id) if same else context.run_id,
+            }
+        )
 
     def load_input(self, context: dg.InputContext) -> Snapshot:
         return self.current(context.asset_partition_key, self.identity(context, context.asset_partition_key))
@@ -178,15 +200,70 @@ class MetricsIOManager(StoreIOManager):
 
 
 class LeaderboardIOManager(StoreIOManager):
-    """The leaderboard is published by its stage; what is left here is the pointer."""
+    """Points at the leaderboard, which its stage published; loads it."""
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         with clear_failures():
             self.store.write_pointer("leaderboards/current.json", {"content_hash": obj.content_hash})
         context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.folder))})
 
+    def load_input(self, context: dg.InputContext) -> Standings:
+        from bert_assets.stages.standings import load_standings
+
+        with clear_failures():
+            found = latest_materialization(context.instance, context.asset_key)
+            found = found or self.store.read_pointer("leaderboards/current.json")
+            if found is None:
+                raise UserError("there is no leaderboard yet: materialize leaderboard first")
+            return load_standings(self.store, str(found["content_hash"]))
+
+
+class ChampionIOManager(StoreIOManager):
+    """Points a dataset at its champion; loads the champion with its model."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Champion) -> None:
+        from bert_assets.stages.champion import champion_pointer
+        from bert_assets.stages.publish import load_published
+
+        with clear_failures():
+            published = load_published(self.store, obj.model_id, obj.weights_sha256)
+            self.store.write_pointer(champion_pointer(obj.dataset), obj.document())
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(published.model_folder))})
+
+    def load_input(self, context: dg.InputContext) -> ChampionModel:
+        from bert_assets.stages.champion import Champion, champion_pointer
+        from bert_assets.stages.publish import load_published
+
+        dataset = context.asset_partition_key
+        with clear_failures():
+            found = self.identity(context, dataset) or self.store.read_pointer(champion_pointer(dataset))
+            if found is None:
+                raise UserError(
+                    f"the dataset {dataset} has no champion yet: materialize leaderboard, then champion_model for it"
+                )
+            champion = Champion.of(found)
+            published = load_published(self.store, champion.model_id, champion.weights_sha256)
+            return ChampionModel(champion=champion, published=published)
+
+
+class ChampionMetricsIOManager(StoreIOManager):
+    """Points a dataset at its champion's metrics on the current snapshot."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Metrics) -> None:
+        from bert_assets.stages.champion import evaluation_pointer
+
+        about = obj.manifest
+        document = {
+            "dataset": context.partition_key,
+            "content_hash": obj.content_hash,
+            **{name: about[name] for name in ("model_id", "weights_sha256", "snapshot")},
+        }
+        with clear_failures():
+            self.store.write_pointer(evaluation_pointer(context.partition_key), document)
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.folder))})
+
     def load_input(self, context: dg.InputContext) -> Any:
-        raise NotImplementedError("nothing in the graph reads the leaderboard")
+        raise NotImplementedError("nothing in the graph reads the champion's evaluation")
 
 
 def run_pointer(kind: str, run: str) -> str:
@@ -207,7 +284,10 @@ def point_run(store: Store, run: str, kind: str, content_hash: str, manifest: di
 def materializations(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Iterable[str], run_id: str | None
 ) -> dict[str, dict[str, Any]]:
-    """Per partition, the metadata of what the Dagster run materialized, or else of the latest materialization."""
+    """Per partition, the metadata of what the Dagster run materialized, or else of the latest materialization.
+
+    Under EVENT, the id of the materialization's event.
+    """
     wanted = set(partitions)
     found: dict[str, dict[str, Any]] = {}
     latest = instance.get_latest_storage_id_by_partition(
@@ -218,19 +298,27 @@ def materializations(
             dg.AssetRecordsFilter(asset_key=key, storage_ids=list(latest.values())), limit=len(latest)
         ).records
         for record in records:
-            _note(found, record.asset_materialization)
+            _note(found, record.storage_id, record.asset_materialization)
     if run_id is not None and len(wanted) == 1:
         own = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
         for record in own:
             event = record.event_log_entry.asset_materialization
             if event is not None and event.asset_key == key and event.partition in wanted:
-                _note(found, event)
+                _note(found, record.storage_id, event)
     return found
 
 
-def _note(found: dict[str, dict[str, Any]], event: dg.AssetMaterialization | None) -> None:
+def latest_materialization(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any] | None:
+    """Metadata of the latest materialization of an asset without partitions; None where there is none."""
+    event = instance.get_latest_materialization_event(key)
+    found = None if event is None else event.asset_materialization
+    return None if found is None else {name: value.value for name, value in found.metadata.items()}
+
+
+def _note(found: dict[str, dict[str, Any]], event_id: int, event: dg.AssetMaterialization | None) -> None:
     if event is not None and event.partition is not None:
-        found[event.partition] = {name: value.value for name, value in event.metadata.items()}
+        values = {name: value.value for name, value in event.metadata.items()}
+        found[event.partition] = {**values, EVENT: event_id}
 
 
 def _run_id(context: dg.InputContext) -> str | None:

@@ -1,10 +1,20 @@
 """leaderboard: every evaluated run side by side, as a table and a report."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import SnapshotIOManager, materializations
+from bert_assets.assets.metadata import leaderboard_metadata
+from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
+from bert_assets.store.hashing import sha256_json
+
+
+def leaderboard_inputs(metrics: Mapping[str, str], snapshots: Mapping[str, str | None]) -> str:
+    """One hash of what a leaderboard is made from: content hashes of each run's metrics and each dataset's snapshot."""
+    return sha256_json({"metrics": dict(metrics), "snapshots": dict(snapshots)})
 
 
 def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
@@ -13,6 +23,9 @@ def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
         io_manager_key="leaderboards",
         group_name="evaluation",
         kinds={"parquet"},
+        owners=OWNERS,
+        tags={"stage": "evaluation"},
+        code_version="1",
     )
     def leaderboard(
         context: dg.AssetExecutionContext, eval_metrics, snapshots: dg.ResourceParam[SnapshotIOManager]
@@ -29,15 +42,15 @@ def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
                 found = known.get(dataset) or snapshots.store.read_pointer(f"datasets/{dataset}/current.json")
                 current[dataset] = None if found is None else str(found["content_hash"])
             standings = publish_standings(snapshots.store, experiments, eval_metrics, current)
+        inputs = leaderboard_inputs(
+            {run: metrics.content_hash for run, metrics in eval_metrics.items()}, current
+        )
+        for run in standings.left_out:
+            context.log.warning(f"{run} is left out: its model fails the check weights")
         return dg.MaterializeResult(
             value=standings,
             data_version=dg.DataVersion(standings.content_hash),
-            metadata={
-                "content_hash": standings.content_hash,
-                "runs": standings.table.num_rows,
-                "report": dg.MetadataValue.path(str(standings.folder / "report.html")),
-                "table": dg.MetadataValue.md(standings.markdown),
-            },
+            metadata={**leaderboard_metadata(standings), "inputs": inputs},
         )
 
     return leaderboard

@@ -1,10 +1,11 @@
-"""What a person sees of a materialization in Dagster's UI. Users' texts are escaped: metadata renders as HTML."""
+"""What a person sees of a materialization in Dagster's UI: figures first, identities last.
+
+Users' texts are shown in tables alone, which Dagster shows as plain text; its Markdown would render them.
+"""
 
 from __future__ import annotations
 
 import base64
-import html
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,79 +15,84 @@ if TYPE_CHECKING:
     from bert_assets.stages.evaluation import Metrics
     from bert_assets.stages.publish import PublishedModel, StagedModel
     from bert_assets.stages.snapshot import BuiltSnapshot
+    from bert_assets.stages.standings import Standings
     from bert_assets.stages.train import Progress
 
-MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+SPLITS = ("validation", "test")
 LONGEST_CELL = 200
+# A wider confusion matrix is read in its plot alone.
+MOST_COLUMNS = 12
+# As many digits as a person reads; the store keeps them all.
+DIGITS = 6
 
 
-def escaped(text: object) -> str:
-    """Text that Markdown and HTML show as it is, on one line, cut at 200 characters."""
-    flat = " ".join(str(text).split())
-    shown = flat if len(flat) <= LONGEST_CELL else flat[: LONGEST_CELL - 1] + "…"
-    return MARKDOWN_SIGNS.sub(r"\\\1", html.escape(shown))
-
-
-def table_preview(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
-    """A Markdown table of the records, escaped cell by cell."""
+def table_preview(records: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    """A table of the records, which Dagster shows at once and as plain text; long cells are cut at 200 characters."""
     if not records:
-        return dg.MetadataValue.md("*no rows*")
-    names = list(records[0])
-    lines = ["| " + " | ".join(escaped(name) for name in names) + " |", "|" + "---|" * len(names)]
-    for record in records:
-        lines.append("| " + " | ".join(_cell(record[name]) for name in names) + " |")
-    return dg.MetadataValue.md("\n".join(lines))
+        return dg.MetadataValue.text("none")
+    rows = [{name: _cell(value) for name, value in record.items()} for record in records]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
 
 
-def image(png: bytes) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
+def plot_gallery(plots: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
+    """PNG plots by name, `<what>` or `<what>_<split>`, under one heading per split: one click shows them all."""
+    images = {
+        name: f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
+        for name, png in plots.items()
+    }
+    sections = {"training": [image for name, image in images.items() if not name.endswith(SPLITS)]} | {
+        split: [image for name, image in images.items() if name.endswith(split)] for split in SPLITS
+    }
+    return dg.MetadataValue.md(
+        "\n\n".join(f"### {heading}\n\n{' '.join(found)}" for heading, found in sections.items() if found)
+    )
 
 
 def snapshot_metadata(built: BuiltSnapshot) -> dict[str, Any]:
-    """Content hash, rows per split, label distribution, length histogram, schema and a preview."""
+    """Rows per split, label distribution, length histogram, a preview, the columns, and the content hash."""
     from bert_assets.stages.snapshot import snapshot_summary
 
     summary = snapshot_summary(built)
-    metadata: dict[str, Any] = {
-        "content_hash": built.content_hash,
-        "task": built.task,
-        "dagster/row_count": sum(summary["rows"].values()),
-        "schema": table_preview([{"column": name, "type": kind} for name, kind in summary["schema"].items()]),
+    columns = [dg.TableColumn(name, kind) for name, kind in summary["schema"].items()]
+    return {
+        **{f"rows_{split}": rows for split, rows in summary["rows"].items()},
+        "labels": _per_split(summary["labels"]),
+        "lengths": _per_split(summary["lengths"]),
         "preview": table_preview(summary["preview"]),
+        "source_rows": dg.MetadataValue.json(summary["counts"]),
+        "task": built.task,
+        "content_hash": built.content_hash,
+        "dagster/row_count": sum(summary["rows"].values()),
+        "dagster/column_schema": dg.TableSchema(columns),
     }
-    metadata |= {f"rows_{split}": rows for split, rows in summary["rows"].items()}
-    metadata["source_rows"] = dg.MetadataValue.json(summary["counts"])
-    metadata["labels"] = _per_split(summary["labels"])
-    metadata["lengths"] = _per_split(summary["lengths"])
-    return metadata
 
 
 def model_metadata(trained: StagedModel | PublishedModel, *, reused: bool) -> dict[str, Any]:
-    """Id, weights, recipe's snapshot and the training's figures, as numbers that plot over partitions and time."""
+    """The training's figures, as numbers that plot over partitions and time, where it resumed, ids and the recipe."""
     manifest = trained.manifest
-    training = manifest["training"]
-    metadata: dict[str, Any] = {
-        "model_id": trained.model_id,
-        "weights_sha256": trained.weights_sha256,
-        "snapshot": manifest["recipe"]["snapshot"],
-        "reused": reused,
-        "exact": manifest["exact"],
-        "numerics_fingerprint": manifest["numerics_fingerprint"],
-        "resumed": len([entry for entry in manifest["checkpoint_chain"] if entry["from_step"] > 0]),
-        "checkpoint_chain": dg.MetadataValue.json(manifest["checkpoint_chain"]),
-        "recipe": dg.MetadataValue.json(manifest["recipe"]),
-    }
-    for name in (
+    training, chain = manifest["training"], manifest["checkpoint_chain"]
+    figures = (
+        "train_loss",
+        "train_seconds",
+        "examples_per_second",
         "epochs",
         "batch_size",
         "steps",
         "published_step",
-        "train_loss",
-        "train_seconds",
-        "examples_per_second",
-    ):
-        metadata[name] = training[name]
-    return metadata | (training["best_validation"] or {})
+    )
+    return {
+        **_rounded(training["best_validation"] or {}),
+        **_rounded({name: training[name] for name in figures}),
+        "exact": manifest["exact"],
+        "reused": reused,
+        "resumed": len([entry for entry in chain if entry["from_step"] > 0]),
+        "checkpoint_chain": table_preview(chain),
+        "model_id": trained.model_id,
+        "weights_sha256": trained.weights_sha256,
+        "snapshot": manifest["recipe"]["snapshot"],
+        "numerics_fingerprint": manifest["numerics_fingerprint"],
+        "recipe": dg.MetadataValue.json(manifest["recipe"]),
+    }
 
 
 def progress_metadata(progress: Progress) -> dict[str, Any]:
@@ -105,33 +111,100 @@ def progress_metadata(progress: Progress) -> dict[str, Any]:
             metadata[name] = dg.MetadataValue.json(value)
         else:
             metadata[name] = value
-    return metadata
+    return _rounded(metadata)
 
 
 def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
-    """Every figure as `<split>_<metric>`, its interval as text, per-class tables, and the plots."""
+    """A table of all figures with their intervals, tables per class and of confusion, the plots, and every figure
+    again as the number `<split>_<metric>`, which plots over partitions and time.
+    """
     about = metrics.manifest
-    metadata: dict[str, Any] = {
-        "content_hash": metrics.content_hash,
-        "model_id": about["model_id"],
-        "weights_sha256": about["weights_sha256"],
-        "snapshot": about["snapshot"],
-    }
-    for split, figures in metrics.values.items():
-        metadata[f"{split}_rows"] = figures["rows"]
-        metadata |= {
+    values = {split: metrics.values[split] for split in SPLITS if split in metrics.values}
+    numbers: dict[str, Any] = {}
+    for split, figures in values.items():
+        numbers[f"{split}_rows"] = figures["rows"]
+        numbers |= {
             f"{split}_{name}": value for name, value in figures["metrics"].items() if value is not None
         }
-        intervals = {name: bounds for name, bounds in figures["intervals"].items() if bounds}
-        metadata |= {
-            f"{split}_{name}_interval": f"[{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()
-        }
+    tables = {}
+    for split, figures in values.items():
         if figures.get("per_class"):
-            metadata[f"{split}_per_class"] = table_preview(figures["per_class"])
-    return metadata | {name: image(png) for name, png in metrics.plots().items()}
+            tables[f"{split}_per_class"] = table_preview(figures["per_class"])
+            if len(figures["confusion"]) <= MOST_COLUMNS:
+                tables[f"{split}_confusion"] = _confusion_table(figures["confusion"], about["class_names"])
+    return {
+        "figures": _figures_table(values),
+        **tables,
+        "plots": plot_gallery(metrics.plots()),
+        **_rounded(numbers),
+        "content_hash": metrics.content_hash,
+        **{name: about[name] for name in ("model_id", "weights_sha256", "snapshot")},
+    }
 
 
-def _per_split(tables: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+def leaderboard_metadata(standings: Standings) -> dict[str, Any]:
+    """The runs in their order, and the figures of each dataset's best run as numbers that plot over time."""
+    rows = standings.table.to_pylist()
+    shown = [
+        {
+            "rank": row["rank"] or "stale",
+            "dataset": row["dataset"],
+            "run": row["run"],
+            "metric": row["headline"],
+            "validation": row[f"validation_{row['headline']}"],
+            "test": row[f"test_{row['headline']}"],
+            "test interval": _interval(*(row[f"test_{row['headline']}_{end}"] for end in ("low", "high"))),
+            "train loss": row["train_loss"],
+            "epochs": row["epochs"],
+            "seconds": row["train_seconds"],
+        }
+        for row in rows
+    ]
+    best = {
+        f"{row['dataset']}_best_{split}_{row['headline']}": row[f"{split}_{row['headline']}"]
+        for row in rows
+        if row["rank"] == 1
+        for split in ("validation", "test")
+    }
+    return {
+        "table": table_preview(shown),
+        "report": dg.MetadataValue.path(str(standings.folder / "report.html")),
+        "runs": len(rows),
+        **_rounded({name: value for name, value in best.items() if value is not None}),
+        "datasets": dg.MetadataValue.json(
+            sorted({row["dataset"] for row in rows if row["rank"] is not None})
+        ),
+        "left_out": dg.MetadataValue.json(list(standings.left_out)),
+        "content_hash": standings.content_hash,
+    }
+
+
+def _figures_table(values: Mapping[str, Any]) -> dg.MetadataValue:
+    """A row per metric; per split the figure and its interval."""
+    names = dict.fromkeys(name for figures in values.values() for name in figures["metrics"])
+    rows = []
+    for name in names:
+        row: dict[str, Any] = {"metric": name}
+        for split, figures in values.items():
+            row[split] = figures["metrics"].get(name)
+            row[f"{split} interval"] = _interval(*(figures["intervals"].get(name) or (None, None)))
+        rows.append(row)
+    return table_preview(rows)
+
+
+def _confusion_table(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> dg.MetadataValue:
+    return table_preview(
+        [
+            {
+                "true class": name,
+                **{f"predicted {column}": rows for column, rows in zip(class_names, counts, strict=True)},
+            }
+            for name, counts in zip(class_names, confusion, strict=True)
+        ]
+    )
+
+
+def _per_split(tables: Mapping[str, Mapping[str, Any]]) -> dg.MetadataValue:
     """A table with a row per value and a column per split."""
     keys = list(dict.fromkeys(key for table in tables.values() for key in table))
     return table_preview(
@@ -139,9 +212,23 @@ def _per_split(tables: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMetadataVa
     )
 
 
-def _cell(value: Any) -> str:
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
+
+
+def _rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        for name, value in metadata.items()
+    }
+
+
+def _cell(value: Any) -> str | int:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, int):
+        return value
     if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value)
-    return "" if value is None else escaped(value)
+        return "; ".join(str(_cell(item)) for item in value)
+    text = "" if value is None else " ".join(str(value).split())
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"

@@ -5,6 +5,7 @@ import dagster as dg
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import SnapshotIOManager
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
 
 
 def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
@@ -13,7 +14,10 @@ def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
         io_manager_key="predictions",
         group_name="evaluation",
         kinds={"pytorch", "parquet"},
+        owners=OWNERS,
+        tags={"stage": "evaluation"},
         pool="inference",
+        code_version="1",
     )
     def predictions(
         fine_tuned_model,

@@ -147,6 +147,13 @@ def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, int]:
             if given is not None and given.description:
                 code = given.metadata.get("exit_code")
                 return given.description, int(str(code.value)) if code is not None else 1
+            refused = [
+                f"{found.asset_key.to_user_string()} fails its check {found.check_name}: {found.description}"
+                for found in result.get_asset_check_evaluations()
+                if found.blocking and not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
+            ]
+            if refused:
+                return "\n".join(refused), 1
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause

@@ -74,11 +74,14 @@ def command(
             )
             if not outcome.succeeded:
                 failed.append(outcome)
-        report = None
+        report, champions = None, []
         if len(failed) < len(chosen) and broken != {experiments.runs[name].dataset for name in chosen}:
-            outcome = materializer.materialize(["leaderboard"], None)
-            if not outcome.succeeded:
-                failed.append(outcome)
+            outcomes = [materializer.materialize(["leaderboard"], None)]
+            if outcomes[0].succeeded:
+                datasets = dict.fromkeys(experiments.runs[name].dataset for name in chosen)
+                champions = [name for name in datasets if name not in broken]
+                outcomes += [materializer.materialize(["champion_model"], name) for name in champions]
+            failed += [outcome for outcome in outcomes if not outcome.succeeded]
             pointer = store.read_pointer("leaderboards/current.json")
             if pointer is not None:
                 report = store.path(f"leaderboards/{pointer['content_hash']}/report.html")
@@ -87,6 +90,10 @@ def command(
         click.echo(json.dumps(documents, indent=2))
     else:
         print_run_table(console, documents)
+    for name in champions:
+        champion = store.read_pointer(f"champions/{name}.json")
+        if champion is not None:
+            console.print(f"champion of {name}: {champion['run']}", soft_wrap=True, highlight=False)
     if report is not None:
         console.print(f"report: {report}", soft_wrap=True, highlight=False)
     console.print(f"{time.monotonic() - started:.1f} s in all", highlight=False)

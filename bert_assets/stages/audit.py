@@ -95,7 +95,13 @@ def published_folders(store: Store) -> Iterator[str]:
 
 def all_pointers(store: Store) -> list[str]:
     """Every pointer's path in the store; the records of datasets' snapshots are among them."""
-    patterns = ("datasets/*/*.json", "runs/*.json", *(f"runs/{kind}/*.json" for kind in KINDS))
+    patterns = (
+        "datasets/*/*.json",
+        "runs/*.json",
+        *(f"runs/{kind}/*.json" for kind in KINDS),
+        "champions/*.json",
+        "champions/evaluations/*.json",
+    )
     found = [path for pattern in patterns for path in sorted(store.root.glob(pattern)) if path.name[0] != "."]
     names = [str(path.relative_to(store.root)) for path in found]
     return [*names, *([f"leaderboards/{CURRENT}"] if store.path(f"leaderboards/{CURRENT}").exists() else [])]
@@ -164,6 +170,9 @@ class _Auditor:
         if parts[0] == "leaderboards":
             self._lead(pointer, f"leaderboards/{document['content_hash']}")
             return
+        if parts[0] == "champions":
+            self._follow_champion(pointer, document)
+            return
         if document["run"] != stem:
             self.note(pointer, f"is of the run {document['run']}: it was copied from another one")
         model = {name: document[name] for name in ("model_id", "weights_sha256")}
@@ -180,8 +189,26 @@ class _Auditor:
             )
         target = f"{parts[1]}/{document['content_hash']}"
         found = self._lead(pointer, target)
-        if found is not None and {name: found.get(name) for name in model} != model:
+        if found is None:
+            return
+        if {name: found.get(name) for name in model} != model:
             self.note(pointer, f"names another model than the manifest of {target}")
+        of_model = self.manifest(_model_of(model))
+        if parts[1] == "inference" or of_model is None:
+            return
+        if of_model["recipe"]["snapshot"] != found["snapshot"]:
+            self.note(pointer, f"leads to {target}, which is of another snapshot than its model")
+
+    def _follow_champion(self, pointer: str, document: dict[str, Any]) -> None:
+        """A champion leads to its model and the metrics it was chosen with; its evaluation, to metrics of that model."""
+        if document["dataset"] != Path(pointer).stem:
+            self.note(pointer, f"is of the dataset {document['dataset']}: it was copied from another one")
+        self._lead(pointer, _model_of(document))
+        target = f"metrics/{document.get('metrics') or document['content_hash']}"
+        found = self._lead(pointer, target)
+        keys = ("model_id", "weights_sha256", "snapshot")
+        if found is not None and any(found.get(key) != document[key] for key in keys):
+            self.note(pointer, f"names another model or snapshot than the manifest of {target}")
 
     def _lead(self, pointer: str, target: str) -> dict[str, Any] | None:
         """The target's manifest; a problem if the target is not there."""
@@ -323,10 +350,7 @@ class _Auditor:
                 continue
             area, _, name = target.partition("/")
             found = self.manifest(target)
-            if area == "models" and found is not None and relative.startswith("predictions/"):
-                if found["recipe"]["snapshot"] != manifest["snapshot"]:
-                    self.note(relative, f"is of another snapshot than its model {target}")
-            elif area == "predictions" and found is not None:
+            if area == "predictions" and found is not None:
                 for key in ("model_id", "weights_sha256", "snapshot"):
                     if found.get(key) != manifest[key]:
                         self.note(relative, f"has another {key} than its predictions {target}")

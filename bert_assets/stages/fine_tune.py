@@ -20,6 +20,7 @@ from bert_assets.errors import BertAssetsError
 from bert_assets.stages.base_model import BaseModel, resolve_base_model
 from bert_assets.stages.checkpoint import Checkpoints
 from bert_assets.stages.interrupts import deferred_interrupts
+from bert_assets.stages.model_figures import model_figures
 from bert_assets.stages.numerics import choose_device, default_threads, fingerprint, numerics
 from bert_assets.stages.publish import PublishedModel, StagedModel, find_published, stage_model
 from bert_assets.stages.recipe import Recipe
@@ -165,6 +166,7 @@ def _train_and_stage(
         "numerics_fingerprint": fingerprint(conditions),
         "exact": not trained.numerics_changed,
         "training": training_figures(trained, run),
+        "gate": model_figures(trained, data),
         "checkpoint_chain": _chain(lease.folder),
         "lineage": lineage,
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),

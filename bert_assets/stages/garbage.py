@@ -165,6 +165,9 @@ class _Collector:
                 self.keep(f"snapshots/{document['content_hash']}")
             elif parts[0] == "leaderboards":
                 self.keep(f"leaderboards/{document['content_hash']}")
+            elif parts[0] == "champions":
+                self.keep(f"models/{document['model_id']}/{document['weights_sha256']}")
+                self.keep(f"metrics/{document.get('metrics') or document['content_hash']}")
             elif len(parts) == 2:
                 self.keep(f"models/{document['model_id']}/{document['weights_sha256']}")
                 self.keep(f"snapshots/{document['snapshot']}")
@@ -267,7 +270,8 @@ class _Collector:
             # The next process that publishes anything would remove it, too, whatever its age.
             if not Process.from_name(name).is_alive():
                 yield self._item(f"work/staging/{name}", "leftover", "being written when its process ended")
-        patterns = ("datasets/*/.*.json.*", "runs/.*.json.*", "runs/*/.*.json.*", "leaderboards/.*.json.*")
+        pointers = ("datasets/*", "runs", "runs/*", "leaderboards", "champions", "champions/*")
+        patterns = [f"{folder}/.*.json.*" for folder in pointers]
         for pattern in patterns:
             for path in sorted(self.store.root.glob(pattern)):
                 if path.is_file() and not self.is_young(path):

@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
         _field("model_id", _TEXT, "sha256 of the recipe"),
         _field("weights_sha256", _TEXT, "sha256 of the published weights"),
         _field("snapshot", _TEXT, "content hash of the snapshot that the run was trained and measured on"),
+        _field("metrics_hash", _TEXT, "content hash of the metrics that the figures are from"),
         _field("current_snapshot", _TEXT, "content hash of the dataset's snapshot when the leaderboard was built"),
         _field("stale", pa.bool_(), "whether the two differ: figures on other rows are not comparable"),
         _field("task", _TEXT, "classification | regression"),
@@ -75,8 +76,8 @@ _TRAINING = (
 def build(rows: list[dict[str, Any]]) -> pa.Table:
     """The leaderboard of these runs, with exactly `SCHEMA`.
 
-    Each row is `{dataset, run, configuration, seed, model, model_id, weights_sha256, snapshot, current_snapshot,
-    task, metrics: <output of metrics.evaluate>, training: {epochs, batch_size, steps, best_step, train_loss,
+    Each row is `{dataset, run, configuration, seed, model, model_id, weights_sha256, snapshot, metrics_hash,
+    current_snapshot, task, metrics: <output of metrics.evaluate>, training: {epochs, batch_size, steps, best_step, train_loss,
     train_rows, parameters, train_seconds, examples_per_second}}`; a missing figure is null. A run is stale if its
     snapshot is not the dataset's current one; with no current snapshot known (null) none is.
 
@@ -114,7 +115,8 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {
         name: row.get(name)
         for name in (
-            "dataset", "run", "configuration", "seed", "model", "model_id", "weights_sha256", "snapshot", "task",
+            "dataset", "run", "configuration", "seed", "model", "model_id", "weights_sha256", "snapshot",
+            "metrics_hash", "task",
         )
     }  # fmt: skip
     record |= {

@@ -9,19 +9,38 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bert_assets.config.paths import resolve_path
 from bert_assets.errors import UserError
 
 _GLOB_SIGNS = frozenset("*?[")
+# What fsspec's file systems call an object's version.
+_MARKS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "generation", "versionId")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What a file looks like from outside: while `marks` stay the same, so do its bytes.
+
+    `changed_at` is the time of the last change, in seconds since 1970, where somebody may still be writing; in
+    buckets objects appear whole.
+    """
+
+    marks: tuple[Any, ...]
+    changed_at: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """One file: how messages and the record name it, and its bytes as they are stored."""
+    """One file: how messages and the record name it, its bytes as they are stored, and its stamp.
+
+    The stamp is cheap; None where nothing cheap can be known.
+    """
 
     name: str
     fetch: Callable[[], bytes]
+    stamp: Callable[[], Stamp | None]
 
     @property
     def ending(self) -> str:
@@ -70,6 +89,15 @@ def _shown(path: Path, root: Path) -> str:
 def local_file(path: Path, name: str) -> Location:
     """One local file, under the name that messages and the record give it."""
 
+    def stamp() -> Stamp | None:
+        try:
+            found = path.stat()
+        except OSError:  # reading it says why
+            return None
+        # A copy may keep the old modification time; the inode's own time tells.
+        marks = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        return Stamp(marks=marks, changed_at=max(found.st_mtime, found.st_ctime))
+
     def fetch() -> bytes:
         try:
             return path.read_bytes()
@@ -88,7 +116,7 @@ def local_file(path: Path, name: str) -> Location:
                 f"the source file {name} cannot be read: {error.strerror or error}. Check the path and its permissions"
             ) from None
 
-    return Location(name=name, fetch=fetch)
+    return Location(name=name, fetch=fetch, stamp=stamp)
 
 
 def _near(path: Path) -> str:
@@ -126,9 +154,18 @@ def _find_remote(url: str) -> list[Location]:
             except Exception as error:
                 raise with_reason(error) from None
 
-        return Location(
-            name=system.unstrip_protocol(name) if len(paths) > 1 or paths != [path] else url, fetch=fetch
-        )
+        def stamp() -> Stamp | None:
+            try:
+                system.invalidate_cache()
+                found = system.info(name)
+            except Exception:  # reading it says why
+                return None
+            marks = [found.get(key) for key in _MARKS]
+            # A size alone would hide a change.
+            return Stamp(marks=(found.get("size"), *map(str, marks))) if any(marks) else None
+
+        shown = system.unstrip_protocol(name) if len(paths) > 1 or paths != [path] else url
+        return Location(name=shown, fetch=fetch, stamp=stamp)
 
     return [location(name) for name in paths]
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import torch
 
 from bert_assets.errors import StoreError, UserError
+from bert_assets.stages.model_gate import require_usable
 from bert_assets.stages.numerics import choose_device
 from bert_assets.stages.predict import Inputs, predict_logits, probabilities
 from bert_assets.stages.publish import PublishedModel, load_model
@@ -43,7 +44,11 @@ class Predictions:
 def predict_snapshot(
     store: Store, published: PublishedModel, snapshot: Snapshot, *, device: str = "auto"
 ) -> pa.Table:
-    """Score the validation and test rows of the snapshot, in its row order."""
+    """Score the validation and test rows of the snapshot, in its row order.
+
+    It may be another snapshot than the model's own; raises UserError where it has another task or other classes.
+    """
+    _require_same_labels(published, snapshot)
     settings = published.manifest["recipe"]["settings"]
     tokenizer = (published.model_folder / "tokenizer.json").read_bytes()
     tokens = tokenize_snapshot(store, snapshot, tokenizer, settings["max_length"])
@@ -64,6 +69,22 @@ def predict_snapshot(
             "dataset a validation share under splits"
         )
     return pa.concat_tables(parts).combine_chunks()
+
+
+def _require_same_labels(published: PublishedModel, snapshot: Snapshot) -> None:
+    of_model = (published.manifest["task"], published.manifest["has_pair"], published.class_names)
+    of_snapshot = (snapshot.task, snapshot.has_pair, snapshot.class_names)
+    for what, has, wanted in zip(("task", "pairs of texts", "classes"), of_model, of_snapshot, strict=True):
+        if has != wanted:
+            raise UserError(
+                f"the model of {published.manifest['run']} cannot be measured on the snapshot "
+                f"{snapshot.content_hash[:12]}: {what}: {_shown(has)} in the model, {_shown(wanted)} in the snapshot. "
+                "Train a run on this snapshot"
+            )
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(repr, value[:10])) if isinstance(value, tuple) else str(value)
 
 
 def predict_texts(
@@ -117,9 +138,10 @@ def predict_texts(
 
 
 class Scorer:
-    """A loaded model and how to feed it."""
+    """A loaded model and how to feed it. Raises UserError for a model that fails its check `weights`."""
 
     def __init__(self, published: PublishedModel, device: str) -> None:
+        require_usable(published.manifest)
         self.device = choose_device(device)
         self.model = load_model(published, self.device)
         self.inputs = Inputs.of(self.model)

@@ -7,26 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bert_assets.config.experiments import Experiments
+from bert_assets.errors import StoreError
 from bert_assets.stages import leaderboard, report
 from bert_assets.stages.evaluation import Metrics, training_progress
+from bert_assets.stages.model_gate import is_usable
 from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
+
+TABLE = "leaderboard.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standings:
-    """A published leaderboard."""
+    """A published leaderboard; `left_out` are the runs whose models fail their check `weights`, where it was built."""
 
     content_hash: str
     folder: Path
     table: pa.Table
     markdown: str
+    left_out: tuple[str, ...] = ()
 
 
 def publish_standings(
@@ -35,13 +39,16 @@ def publish_standings(
     metrics: Mapping[str, Metrics],
     current: Mapping[str, str | None],
 ) -> Standings:
-    """Publish the runs that have metrics; `current` names each dataset's snapshot of today."""
-    rows, details = [], {}
+    """Publish the runs that have metrics and usable models; `current` names each dataset's snapshot of today."""
+    rows, details, left_out = [], {}, []
     for run in experiments.runs.values():
         if run.name not in metrics:
             continue
         about = metrics[run.name].manifest
         model = store.manifest(f"models/{about['model_id']}/{about['weights_sha256']}")
+        if not is_usable(model):
+            left_out.append(run.name)
+            continue
         rows.append(
             {
                 "dataset": run.dataset,
@@ -52,6 +59,7 @@ def publish_standings(
                 "model_id": about["model_id"],
                 "weights_sha256": about["weights_sha256"],
                 "snapshot": about["snapshot"],
+                "metrics_hash": metrics[run.name].content_hash,
                 "current_snapshot": current.get(run.dataset),
                 "task": about["task"],
                 "metrics": metrics[run.name].values,
@@ -73,16 +81,26 @@ def publish_standings(
     markdown = report.render_markdown(table, details, title="Leaderboard", generated=None)
 
     def write(folder: Path) -> None:
-        pq.write_table(table, folder / "leaderboard.parquet", compression="zstd")
+        pq.write_table(table, folder / TABLE, compression="zstd")
         html = report.render_html(table, details, title="Leaderboard", generated=generated)
         (folder / "report.html").write_text(html)
         (folder / "report.md").write_text(markdown)
 
     manifest = {"kind": "leaderboard", "runs": json.loads(json.dumps([row["run"] for row in rows]))}
     folder = store.publish(f"leaderboards/{content_hash}", write=write, manifest=manifest)
-    return Standings(content_hash=content_hash, folder=folder, table=table, markdown=markdown)
+    return Standings(
+        content_hash=content_hash, folder=folder, table=table, markdown=markdown, left_out=tuple(left_out)
+    )
 
 
-def current_standings(store: Store) -> dict[str, Any] | None:
-    """The manifest pointer of the newest leaderboard; None before the first."""
-    return store.read_pointer("leaderboards/current.json")
+def load_standings(store: Store, content_hash: str) -> Standings:
+    """A published leaderboard, every file verified; raises StoreError."""
+    relative = f"leaderboards/{content_hash}"
+    store.verify(relative)
+    folder = store.path(relative)
+    table = pq.read_table(folder / TABLE)
+    if sha256_json(leaderboard.content_of(table)) != content_hash:
+        raise StoreError(f"{folder} holds another content than its name says")
+    return Standings(
+        content_hash=content_hash, folder=folder, table=table, markdown=(folder / "report.md").read_text()
+    )

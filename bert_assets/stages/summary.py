@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bert_assets.stages.arrow import pc
+from bert_assets.stages.figures import word_counts
 
 if TYPE_CHECKING:
     from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot
@@ -38,10 +39,11 @@ def snapshot_summary(snapshot: BuiltSnapshot | Snapshot) -> dict[str, Any]:
             split: _label_counts(table.column("label"), snapshot.class_names, edges)
             for split, table in splits.items()
         },
-        "lengths": {split: _histogram(_lengths(table, _words), WORD_BINS) for split, table in splits.items()},
+        "lengths": {
+            split: _histogram(*_words(snapshot, split, table), WORD_BINS) for split, table in splits.items()
+        },
         "characters": {
-            split: _histogram(_lengths(table, pc.utf8_length), CHARACTER_BINS)
-            for split, table in splits.items()
+            split: _histogram(_characters(table), None, CHARACTER_BINS) for split, table in splits.items()
         },
         "schema": {field.name: str(field.type) for field in splits["train"].schema},
         "preview": preview,
@@ -49,18 +51,21 @@ def snapshot_summary(snapshot: BuiltSnapshot | Snapshot) -> dict[str, Any]:
     }
 
 
-def _words(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.count_substring_regex(column, r"\S+")
+def _words(snapshot: BuiltSnapshot | Snapshot, split: str, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of words that rows have, and how many rows have each; counted once where the snapshot was built."""
+    figures = getattr(snapshot, "record", {}).get("figures", {})
+    counts = figures["words"][split] if "words" in figures else word_counts(table)
+    return np.array(counts["words"]), np.array(counts["rows"])
 
 
-def _lengths(table: pa.Table, measure: Any) -> np.ndarray:
+def _characters(table: pa.Table) -> np.ndarray:
     texts = [name for name in ("text", "text_pair") if name in table.column_names]
-    return np.sum([measure(table.column(name)).to_numpy() for name in texts], axis=0)
+    return np.sum([pc.utf8_length(table.column(name)).to_numpy() for name in texts], axis=0)
 
 
-def _histogram(values: np.ndarray, bins: tuple[int, ...]) -> dict[str, int]:
-    """Rows per range, from the first range to the last one that holds any."""
-    counts = np.bincount(np.searchsorted(bins, values), minlength=len(bins) + 1)
+def _histogram(values: np.ndarray, rows: np.ndarray | None, bins: tuple[int, ...]) -> dict[str, int]:
+    """Rows per range, from the first range to the last one that holds any; `rows` of each value, by default one."""
+    counts = np.bincount(np.searchsorted(bins, values), weights=rows, minlength=len(bins) + 1)
     names = [f"{low + 1} to {high}" for low, high in zip((0, *bins), bins, strict=False)] + [
         f"over {bins[-1]}"
     ]

@@ -1,0 +1,73 @@
+"""champion_evaluation[dataset]: the champion measured on the dataset's snapshot of today."""
+
+import dagster as dg
+
+from bert_assets.assets.checks import check_result, check_specs
+from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.io_managers import SnapshotIOManager
+from bert_assets.assets.metadata import metrics_metadata
+from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
+
+NO_REGRESSION = "no_regression"
+CHECKS = {
+    NO_REGRESSION: "Today's figure is not below the confidence interval of the one it was chosen with.",
+}
+
+
+def build_champion_evaluation(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.datasets,
+        io_manager_key="champion_metrics",
+        group_name="champions",
+        kinds={"pytorch", "scikitlearn"},
+        owners=OWNERS,
+        tags={"stage": "champion"},
+        pool="inference",
+        code_version="1",
+        check_specs=check_specs("champion_evaluation", CHECKS, partitions.datasets),
+    )
+    def champion_evaluation(champion_model, dataset_snapshot, snapshots: dg.ResourceParam[SnapshotIOManager]):
+        """Predictions and metrics of the champion on the current validation and test rows."""
+        from bert_assets.stages.evaluation import evaluate_predictions, load_metrics
+        from bert_assets.stages.predictions import predict_snapshot, publish_predictions
+        from bert_assets.stages.regression import judge_regression
+
+        champion, published = champion_model.champion, champion_model.published
+        with clear_failures():
+            table = predict_snapshot(snapshots.store, published, dataset_snapshot)
+            predictions = publish_predictions(
+                snapshots.store,
+                "predictions",
+                table,
+                published=published,
+                snapshot=dataset_snapshot.content_hash,
+            )
+            metrics = evaluate_predictions(snapshots.store, predictions)
+            chosen_with = load_metrics(snapshots.store, champion.metrics)
+        verdict = judge_regression(
+            NO_REGRESSION,
+            metrics.values,
+            chosen_with.values,
+            task=metrics.manifest["task"],
+            severity="error",
+            split=_split(metrics.values),
+            versus="when it was chosen",
+        )
+        return dg.MaterializeResult(
+            value=metrics,
+            data_version=dg.DataVersion(metrics.content_hash),
+            metadata={
+                "run": champion.run,
+                "same_snapshot": dataset_snapshot.content_hash == champion.snapshot,
+                **metrics_metadata(metrics),
+            },
+            check_results=[check_result(verdict)],
+        )
+
+    return champion_evaluation
+
+
+def _split(values: dict) -> str:
+    """Test rows chose nobody: where they have labels, they tell more than validation rows."""
+    return "test" if (values.get("test") or {}).get("labelled") else "validation"

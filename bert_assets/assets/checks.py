@@ -1,0 +1,52 @@
+"""Verdicts as Dagster shows them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from bert_assets.assets.metadata import table_preview
+
+if TYPE_CHECKING:
+    from bert_assets.stages.verdict import Verdict
+
+
+def check_specs(
+    asset: str,
+    checks: Mapping[str, str],
+    partitions: dg.PartitionsDefinition,
+    *,
+    blocking: Iterable[str] = (),
+) -> list[dg.AssetCheckSpec]:
+    """A spec for each of the checks (name to description), whose results carry the step's partition."""
+    with warnings.catch_warnings():
+        # Without its partitions a check would show one state for all of them.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(
+                name,
+                asset=asset,
+                description=description,
+                blocking=name in set(blocking),
+                partitions_def=partitions,
+            )
+            for name, description in checks.items()
+        ]
+
+
+def check_result(verdict: Verdict) -> dg.AssetCheckResult:
+    """The verdict as the result of an asset's check; the users' texts in its examples are shown as plain text."""
+    severity = dg.AssetCheckSeverity.ERROR if verdict.severity == "error" else dg.AssetCheckSeverity.WARN
+    metadata: dict[str, Any] = dict(verdict.figures)
+    if verdict.examples:
+        metadata["examples"] = table_preview(verdict.examples)
+    return dg.AssetCheckResult(
+        check_name=verdict.check,
+        passed=verdict.passed,
+        severity=severity,
+        description=verdict.message,
+        metadata=metadata,
+    )

@@ -1,0 +1,89 @@
+"""Jobs: what sensors, schedules and backfills launch, one partition per Dagster run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import dagster as dg
+
+from bert_assets.assets.partitions import Partitions
+from bert_assets.config.experiments import Experiments
+from bert_assets.errors import UserError
+
+TAKE_SNAPSHOT = "take_snapshot"
+TRAIN_AND_EVALUATE = "train_and_evaluate"
+REFRESH_LEADERBOARD = "refresh_leaderboard"
+CHOOSE_CHAMPION = "choose_champion"
+EVALUATE_CHAMPIONS = "evaluate_champions"
+
+# What each job materializes.
+ASSETS = {
+    TAKE_SNAPSHOT: ("dataset_snapshot",),
+    TRAIN_AND_EVALUATE: ("fine_tuned_model", "predictions", "eval_metrics"),
+    REFRESH_LEADERBOARD: ("leaderboard",),
+    CHOOSE_CHAMPION: ("champion_model", "champion_evaluation"),
+    EVALUATE_CHAMPIONS: ("champion_evaluation",),
+}
+DESCRIPTIONS = {
+    TAKE_SNAPSHOT: "Read one dataset's source and publish its snapshot.",
+    TRAIN_AND_EVALUATE: "Train one run, predict its validation and test rows, and compute its metrics.",
+    REFRESH_LEADERBOARD: "Put all evaluated runs side by side.",
+    CHOOSE_CHAMPION: "Choose a dataset's champion from the leaderboard and measure it on today's snapshot.",
+    EVALUATE_CHAMPIONS: "Measure a dataset's champion on its current snapshot.",
+}
+NIGHTLY = "0 3 * * *"
+
+
+def build_jobs(experiments: Experiments, partitions: Partitions) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Every job; the training's carries each run's `timeout`, for Dagster's run monitoring, too."""
+
+    def training_tags(run: str) -> dict[str, str]:
+        timeout = experiments.runs[run].timeout
+        return {} if timeout is None else {"dagster/max_runtime": str(timeout.seconds)}
+
+    timeouts = dg.PartitionedConfig(
+        partitions_def=partitions.runs,
+        run_config_for_partition_key_fn=lambda run: {},
+        tags_for_partition_key_fn=training_tags,
+    )
+    return [
+        dg.define_asset_job(
+            name,
+            selection=dg.AssetSelection.assets(*assets),
+            description=DESCRIPTIONS[name],
+            config=timeouts if name == TRAIN_AND_EVALUATE else None,
+        )
+        for name, assets in ASSETS.items()
+    ]
+
+
+def build_schedules(
+    experiments: Experiments, jobs: Sequence[dg.UnresolvedAssetJobDefinition]
+) -> list[dg.ScheduleDefinition]:
+    """The nightly evaluation of champions; BERT_ASSETS_EVALUATION_CRON says another time. Off until switched on."""
+
+    def evaluate_champions(context: dg.ScheduleEvaluationContext):
+        key = dg.AssetKey("champion_model")
+        crowned = context.instance.get_materialized_partitions(key)
+        datasets = [name for name in experiments.datasets if name in crowned]
+        if not datasets:
+            return dg.SkipReason("no dataset has a champion yet")
+        moment = context.scheduled_execution_time.isoformat()
+        return [dg.RunRequest(run_key=f"{moment}:{name}", partition_key=name) for name in datasets]
+
+    cron = os.environ.get("BERT_ASSETS_EVALUATION_CRON") or NIGHTLY
+    schedule = dg.schedule(
+        name=EVALUATE_CHAMPIONS,
+        cron_schedule=cron,
+        job=next(job for job in jobs if job.name == EVALUATE_CHAMPIONS),
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Measures the champion of each dataset that has one on the dataset's current snapshot.",
+    )
+    try:
+        return [schedule(evaluate_champions)]
+    except dg.DagsterInvalidDefinitionError:
+        raise UserError(
+            f"BERT_ASSETS_EVALUATION_CRON is {cron!r}: expected a cron schedule of five fields, such as {NIGHTLY!r} for "
+            "three o'clock each night"
+        ) from None

@@ -1,0 +1,269 @@
+"""Retraining on change: two sensors that compare what is with what should be, and ask for the difference.
+
+Neither remembers what it asked for: each tick looks at the latest materializations. So nothing is lost when a change
+lands during a training, when a run fails, or when the daemon is away; and nothing is asked for twice. Both are off
+until they are switched on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from bert_assets.assets.io_managers import EVENT, latest_materialization, materializations, run_pointer
+from bert_assets.assets.jobs import CHOOSE_CHAMPION, REFRESH_LEADERBOARD, TAKE_SNAPSHOT, TRAIN_AND_EVALUATE
+from bert_assets.assets.leaderboard import leaderboard_inputs
+from bert_assets.assets.requests import Busy, request
+from bert_assets.config.experiments import Experiments, config_hash, load_experiments
+from bert_assets.config.schema import DatasetConfig
+from bert_assets.errors import BertAssetsError, UserError
+from bert_assets.stages.gate import require_passed
+from bert_assets.store.store import Store
+
+DEFAULT_INTERVAL_SECONDS = 30
+# A file that changed a moment ago may still be being written.
+SETTLED_SECONDS = 5
+# While runs train, the leaderboard follows at most so often; at the end it follows at once.
+LEADERBOARD_SECONDS = 600
+
+
+def build_sensors(
+    experiments: Experiments, store: Path, jobs: Sequence[dg.UnresolvedAssetJobDefinition]
+) -> list[dg.SensorDefinition]:
+    """`source_sensor` requests snapshots, `retrain_sensor` everything that follows from them and from the YAML."""
+    job = {job.name: job for job in jobs}
+    interval = _interval_seconds()
+
+    @dg.sensor(
+        name="source_sensor",
+        job=job[TAKE_SNAPSHOT],
+        minimum_interval_seconds=interval,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Takes a dataset's snapshot anew when its source holds other bytes than the latest was made from.",
+    )
+    def source_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            today = load_experiments(experiments.folder)
+        except UserError as error:
+            return dg.SkipReason(str(error))
+        sources = Sources.of(context.cursor)
+        requests = []
+        for dataset in (today.datasets[name] for name in experiments.datasets if name in today.datasets):
+            try:
+                found = snapshot_request(context, sources, dataset, today.root)
+            except UserError as error:
+                context.log.warning(f"{dataset.name}: {error}")
+                continue
+            requests += [found] if found is not None else []
+        skip = None if requests else "every snapshot is of what its source holds, or is being taken"
+        return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=sources.cursor())
+
+    @dg.sensor(
+        name="retrain_sensor",
+        jobs=[job[name] for name in (TRAIN_AND_EVALUATE, REFRESH_LEADERBOARD, CHOOSE_CHAMPION)],
+        minimum_interval_seconds=interval,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Trains anew each trained run whose snapshot or configuration changed; then the leaderboard and "
+        "the champions follow.",
+    )
+    def retrain_sensor(context: dg.SensorEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        try:
+            view = View.of(context, load_experiments(experiments.folder), Store(store))
+            requests = training_requests(view, list(experiments.runs))
+            requests = requests or standings_requests(view, list(experiments.datasets))
+        except BertAssetsError as error:
+            return dg.SkipReason(str(error))
+        return requests or dg.SkipReason("every trained run is of its latest snapshot and configuration")
+
+    return [source_sensor, retrain_sensor]
+
+
+def _interval_seconds() -> int:
+    given = os.environ.get("BERT_ASSETS_SENSOR_SECONDS") or str(DEFAULT_INTERVAL_SECONDS)
+    if not given.isdecimal() or int(given) == 0:
+        raise UserError(
+            f"BERT_ASSETS_SENSOR_SECONDS is {given!r}: expected the seconds between two looks of the sensors, such as 300"
+        )
+    return int(given)
+
+
+# --- Sources ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What each source looked like when its bytes were last read: the cursor. Losing it costs one more reading."""
+
+    known: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, cursor: str | None) -> Sources:
+        try:
+            return cls(known=dict(json.loads(cursor or "{}")))
+        except ValueError:
+            return cls(known={})
+
+    def cursor(self) -> str:
+        return json.dumps(self.known, sort_keys=True)
+
+    def digest(self, dataset: DatasetConfig, root: Path) -> str | None:
+        """The digest of the source's bytes, read only if its stamp moved; None while it is being written."""
+        from bert_assets.stages.source_changes import source_digest, source_stamp
+
+        before = source_stamp(dataset, root)
+        known = self.known.get(dataset.name, {})
+        if before is not None and known.get("marks") == list(before.marks):
+            return known["digest"]
+        if before is not None and 0 <= time.time() - before.changed_at < SETTLED_SECONDS:
+            return None
+        digest = source_digest(dataset, root)
+        if before is not None:
+            if source_stamp(dataset, root) != before:
+                return None
+            self.known[dataset.name] = {"marks": list(before.marks), "digest": digest}
+        return digest
+
+
+def snapshot_request(
+    context: dg.SensorEvaluationContext, sources: Sources, dataset: DatasetConfig, root: Path
+) -> dg.RunRequest | None:
+    """A request for the dataset's snapshot, if the latest one is of other bytes or other settings."""
+    from bert_assets.stages.source_changes import dataset_hash
+
+    digest = sources.digest(dataset, root)
+    if digest is None:
+        return None
+    wanted = {"source": digest, "dataset_hash": dataset_hash(dataset)}
+    key = dg.AssetKey("dataset_snapshot")
+    latest = materializations(context.instance, key, [dataset.name], None).get(dataset.name, {})
+    if {name: latest.get(name) for name in wanted} == wanted:
+        return None
+    if Busy.of(context.instance).with_("dataset_snapshot", dataset.name):
+        return None
+    reason = "source" if latest.get("source") != digest else "dataset's settings"
+    return request(
+        context.instance,
+        TAKE_SNAPSHOT,
+        dataset.name,
+        [latest.get(EVENT), *wanted.values()],
+        f"changed: {reason}" if latest else "no snapshot yet",
+    )
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is materialized, and what the YAML asks for, at one moment."""
+
+    context: dg.SensorEvaluationContext
+    experiments: Experiments
+    store: Store
+    busy: Busy
+    snapshots: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    metrics: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, context: dg.SensorEvaluationContext, experiments: Experiments, store: Store) -> View:
+        # First, so that what ends meanwhile is seen as materialized.
+        busy = Busy.of(context.instance)
+
+        def latest(
+            asset: str, names: Iterable[str], pointer: Callable[[str], str]
+        ) -> dict[str, dict[str, Any]]:
+            """By Dagster's events, or by the store's pointers where Dagster knows of none."""
+            found = materializations(context.instance, dg.AssetKey(asset), names, None)
+            documents = {name: store.read_pointer(pointer(name)) for name in names if name not in found}
+            return found | {name: document for name, document in documents.items() if document is not None}
+
+        datasets, runs = list(experiments.datasets), list(experiments.runs)
+        return cls(
+            context=context,
+            experiments=experiments,
+            store=store,
+            busy=busy,
+            snapshots=latest("dataset_snapshot", datasets, "datasets/{}/current.json".format),
+            models=latest("fine_tuned_model", runs, "runs/{}.json".format),
+            metrics=latest("eval_metrics", runs, lambda run: run_pointer("metrics", run)),
+        )
+
+
+def training_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
+    """A request for each trained run whose snapshot or configuration is another by now.
+
+    `known` are the partitions that Dagster has loaded. A run that was never trained waits for its first time, which
+    is the user's; one whose data fail their checks, until they pass.
+    """
+    requests = []
+    for name in known:
+        run = view.experiments.runs.get(name)
+        model = view.models.get(name)
+        snapshot = view.snapshots.get(run.dataset) if run is not None else None
+        if run is None or model is None or snapshot is None:
+            continue
+        dataset = view.experiments.datasets[run.dataset]
+        wanted = {"snapshot": snapshot["content_hash"], "config_hash": config_hash(run, dataset)}
+        changed = [key for key, value in wanted.items() if model.get(key) != value]
+        if not changed:
+            continue
+        if view.busy.with_("fine_tuned_model", name) or view.busy.with_("dataset_snapshot", dataset.name):
+            continue
+        try:
+            require_passed(view.store, dataset, wanted["snapshot"])
+        except UserError as error:
+            view.context.log.warning(f"{name} is not trained: {error}")
+            continue
+        difference = [model.get(EVENT), snapshot.get("content_since"), *wanted.values()]
+        reason = f"changed: {', '.join(changed)}"
+        found = request(view.context.instance, TRAIN_AND_EVALUATE, name, difference, reason)
+        requests += [found] if found is not None else []
+    return requests
+
+
+def standings_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
+    """A request for the leaderboard if there are other metrics by now, or else for each champion that it outdated."""
+    if not view.metrics or view.busy.with_("leaderboard"):
+        return []
+    key = dg.AssetKey("leaderboard")
+    board = latest_materialization(view.context.instance, key)
+    inputs = leaderboard_inputs(
+        {run: found["content_hash"] for run, found in view.metrics.items()},
+        {name: (view.snapshots.get(name) or {}).get("content_hash") for name in view.experiments.datasets},
+    )
+    if board is None or board.get("inputs") != inputs:
+        event = view.context.instance.get_latest_materialization_event(key)
+        young = event is not None and time.time() - event.timestamp < LEADERBOARD_SECONDS
+        if young and view.busy.with_("eval_metrics"):
+            return []
+        # The newest event among the inputs: the same inputs, come back after others, are asked for again.
+        newest = max(
+            (found.get(EVENT, 0) for found in (*view.metrics.values(), *view.snapshots.values())), default=0
+        )
+        difference = [None if board is None else board.get("inputs"), inputs, newest]
+        found = request(view.context.instance, REFRESH_LEADERBOARD, None, difference, "changed: metrics")
+        return [found] if found is not None else []
+    return champion_requests(view, known, board)
+
+
+def champion_requests(view: View, known: Iterable[str], board: Mapping[str, Any]) -> list[dg.RunRequest]:
+    """A request for each dataset's champion that was chosen from another leaderboard."""
+    ranked = [name for name in known if name in board.get("datasets", ())]
+    champions = materializations(view.context.instance, dg.AssetKey("champion_model"), ranked, None)
+    requests = []
+    for name in ranked:
+        champion = champions.get(name, {})
+        if champion.get("leaderboard") == board["content_hash"] or view.busy.with_("champion_model", name):
+            continue
+        difference = [champion.get(EVENT), board["content_hash"]]
+        found = request(view.context.instance, CHOOSE_CHAMPION, name, difference, "changed: leaderboard")
+        requests += [found] if found is not None else []
+    return requests

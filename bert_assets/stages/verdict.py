@@ -1,0 +1,19 @@
+"""What a check found: shared by the gates of data, model and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bert_assets.config.schema import Severity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One check's outcome; `figures` are plain numbers, `examples` rows of users' texts that show what was found."""
+
+    check: str
+    passed: bool
+    severity: Severity
+    message: str
+    figures: dict[str, int | float] = field(default_factory=dict)
+    examples: list[dict[str, str]] = field(default_factory=list)

@@ -1,0 +1,181 @@
+"""champion_model and champion_evaluation on a real Dagster instance, from the leaderboard to a drop in quality."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bert_assets.assets.build import build_definitions
+from bert_assets.config.experiments import load_experiments
+from bert_assets.stages.audit import audit
+from bert_assets.stages.champion import read_champion
+from bert_assets.stages.garbage import find_garbage
+from bert_assets.store.store import Store
+from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
+
+GRID = YAML.replace("epochs: 2", "epochs: 6") + "    grid: {seed: [1, 2]}\n"
+RUN_ASSETS = ("fine_tuned_model", "predictions", "eval_metrics")
+
+
+class Graph:
+    """A project whose assets are materialized in this process."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance, yaml: str = GRID, rows: int = 240) -> None:
+        self.root = root
+        self.instance = instance
+        self.yaml = yaml
+        self.store: Store = make_world(root, yaml=yaml, rows=rows).store
+
+    def materialize(self, *assets: str, partition: str | None = None) -> dg.ExecuteInProcessResult:
+        (self.root / "experiments" / "small.yaml").write_text(self.yaml)
+        definitions = build_definitions(
+            load_experiments(self.root / "experiments"), self.store.root, retries=False
+        )
+        job = definitions.resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            partition_key=partition,
+            raise_on_error=False,
+        )
+        return result
+
+    def evaluate_all(self, *runs: str) -> None:
+        assert self.materialize("dataset_snapshot", partition="small").success
+        for run in runs:
+            assert self.materialize(*RUN_ASSETS, partition=run).success
+        assert self.materialize("leaderboard").success
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> Iterator[Graph]:
+    """Two runs, the leaderboard, the champion and its evaluation."""
+    with dg.instance_for_test() as instance:
+        graph = Graph(tmp_path_factory.mktemp("champion"), instance)
+        graph.evaluate_all("one-s1", "one-s2")
+        assert graph.materialize("champion_model", "champion_evaluation", partition="small").success
+        yield graph
+
+
+def latest(graph: Graph, asset: str, partition: str) -> dict:
+    filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
+    event = graph.instance.fetch_materializations(filters, limit=1).records[0].asset_materialization
+    assert event is not None
+    assert event.tags is not None
+    return {"version": event.tags["dagster/data_version"]} | {
+        name: value.value for name, value in event.metadata.items()
+    }
+
+
+def test_the_champion_is_the_leaderboards_first_run(graph):
+    champion = read_champion(graph.store, "small")
+    assert champion is not None
+    scores = {}
+    for run in ("one-s1", "one-s2"):
+        metadata = latest(graph, "eval_metrics", run)
+        scores[run] = metadata["validation_accuracy"]
+    assert champion.value == scores[champion.run] == max(scores.values())
+    event = latest(graph, "champion_model", "small")
+    assert event["version"] == champion.model_id
+    assert event["changed"] is True
+    assert "best of 2 evaluated runs by validation accuracy" in event["reason"]
+
+
+def test_its_evaluation_on_the_same_snapshot_gives_the_metrics_it_was_chosen_with(graph):
+    champion = read_champion(graph.store, "small")
+    assert champion is not None
+    event = latest(graph, "champion_evaluation", "small")
+    assert event["content_hash"] == event["version"] == champion.metrics
+    assert event["same_snapshot"] is True
+    (record,) = graph.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("champion_evaluation"), "no_regression"), limit=5
+    )
+    assert record.status.value == "SUCCEEDED"
+
+
+def test_choosing_again_changes_nothing(graph):
+    before = graph.store.path("champions/small.json").read_bytes()
+    assert graph.materialize("champion_model", partition="small").success
+    assert latest(graph, "champion_model", "small")["changed"] is False
+    assert graph.store.path("champions/small.json").read_bytes() == before
+
+
+def test_the_store_verifies_and_keeps_the_champion(graph):
+    assert audit(graph.store).problems == ()
+    champion = read_champion(graph.store, "small")
+    assert champion is not None
+    for run in ("one-s1", "one-s2"):
+        graph.store.path(f"runs/{run}.json").unlink()
+        for kind in ("predictions", "metrics"):
+            graph.store.path(f"runs/{kind}/{run}.json").unlink()
+    graph.store.path("leaderboards/current.json").unlink()
+    doomed = {item.path for item in find_garbage(graph.store, older_than=-1)}
+    assert f"models/{champion.model_id}/{champion.weights_sha256}" not in doomed
+    assert f"metrics/{champion.metrics}" not in doomed
+    assert len([path for path in doomed if path.startswith("models/")]) == 1
+    # A champion that leads nowhere is noticed.
+    graph.store.path(f"metrics/{champion.metrics}").rename(graph.root / "gone")
+    assert "champions/small.json" in {problem.path for problem in audit(graph.store).problems}
+
+
+def test_a_drop_on_new_data_fails_the_check_and_not_the_run(tmp_path, instance):
+    graph = Graph(tmp_path, instance, rows=400)
+    graph.evaluate_all("one-s1")
+    assert graph.materialize("champion_model", partition="small").success
+    before = read_champion(graph.store, "small")
+    turned = {"positive": "negative", "negative": "positive"}
+    rows = [(text, turned[label]) for text, label in small_rows(400)]
+    write_rows(graph.root / "data" / "small.csv", rows)
+    assert graph.materialize("dataset_snapshot", partition="small").success
+    result = graph.materialize("champion_evaluation", partition="small")
+    assert result.success
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert evaluation.severity == dg.AssetCheckSeverity.ERROR
+    assert "worse than the interval allows" in (evaluation.description or "")
+    assert latest(graph, "champion_evaluation", "small")["same_snapshot"] is False
+    # What was measured on another snapshot is no disorder, and the champion stays until another is chosen.
+    assert audit(graph.store).problems == ()
+    assert read_champion(graph.store, "small") == before
+
+
+def test_a_dataset_with_other_classes_is_refused_clearly(tmp_path, instance):
+    graph = Graph(tmp_path, instance)
+    graph.evaluate_all("one-s1")
+    assert graph.materialize("champion_model", partition="small").success
+    rows = [(text, "mixed" if number % 3 == 0 else label) for number, (text, label) in enumerate(small_rows(240))]
+    write_rows(graph.root / "data" / "small.csv", rows)
+    assert graph.materialize("dataset_snapshot", partition="small").success
+    result = graph.materialize("champion_evaluation", partition="small")
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    given = failure.step_failure_data.user_failure_data
+    assert given is not None
+    assert "classes: 'negative', 'positive' in the model, 'mixed', 'negative', 'positive' in the" in str(
+        given.description
+    )
+
+
+def test_a_run_that_learnt_nothing_is_never_champion(tmp_path, instance):
+    yaml = GRID.replace("learning_rate: 1.0e-3", "learning_rate: 1.0e-9").replace("seed: [1, 2]", "seed: [1]")
+    graph = Graph(tmp_path, instance, yaml=yaml)
+    graph.evaluate_all("one-s1")
+    result = graph.materialize("champion_model", "champion_evaluation", partition="small")
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    assert read_champion(graph.store, "small") is None
+
+
+def test_without_a_leaderboard_there_is_one_clear_error(tmp_path, instance):
+    graph = Graph(tmp_path, instance)
+    result = graph.materialize("champion_model", partition="small")
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "there is no leaderboard yet: materialize leaderboard first" in str(failure.step_failure_data)

@@ -1,0 +1,58 @@
+"""What Dagster's UI is given to show: users' texts as table cells, figures in readable digits, plots in one place."""
+
+import json
+
+import dagster as dg
+import pytest
+
+from bert_assets.assets.metadata import LONGEST_CELL, plot_gallery, table_preview
+
+HOSTILE = '<img src="x" onerror="alert(1)"> **bold** [link](javascript:alert(1)) | a\nb'
+
+
+def cells(value: dg.MetadataValue) -> list[dict]:
+    assert isinstance(value, dg.TableMetadataValue)
+    return [dict(record.data) for record in value.records]
+
+
+def test_users_texts_are_cells_of_a_table_and_never_markdown():
+    (row,) = cells(table_preview([{"text": HOSTILE, "label": "good"}]))
+    assert row == {"text": " ".join(HOSTILE.split()), "label": "good"}
+
+
+def test_cells_hold_what_a_person_reads():
+    record = {"share": 0.123456789, "rows": 12, "kept": True, "none": None, "names": ["a", 0.5]}
+    (row,) = cells(table_preview([record]))
+    assert row == {"share": "0.1235", "rows": 12, "kept": True, "none": "", "names": "a; 0.5"}
+
+
+def test_a_long_text_is_cut():
+    (row,) = cells(table_preview([{"text": "x" * 1000}]))
+    assert len(row["text"]) == LONGEST_CELL
+    assert row["text"].endswith("…")
+
+
+def test_a_table_can_be_sent_to_the_ui():
+    value = table_preview([{"text": HOSTILE, "share": float("nan")}])
+    event = dg.AssetMaterialization("asset", metadata={"table": value})
+    (row,) = cells(event.metadata["table"])
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+
+
+def test_no_records_are_no_table():
+    assert table_preview([]) == dg.MetadataValue.text("none")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_gallery_shows_training_first_and_each_splits_plots_under_its_name(task):
+    kinds = {"classification": ("confusion", "reliability"), "regression": ("residuals",)}[task]
+    names = sorted(
+        [f"{kind}_{split}" for kind in kinds for split in ("test", "validation")] + ["learning_curve"]
+    )
+    lines = (plot_gallery({name: b"png" for name in names}).md_str or "").split("\n\n")
+    assert [line for line in lines if line.startswith("#")] == ["### training", "### validation", "### test"]
+    assert lines[1].startswith("![learning_curve](data:image/png;base64,")
+    for split, images in (("validation", lines[3]), ("test", lines[5])):
+        assert [image.split("]")[0] for image in images.split("![")[1:]] == [
+            f"{kind}_{split}" for kind in kinds
+        ]

@@ -460,6 +460,17 @@ def test_the_leaderboard_waits_for_the_trainings_and_then_follows(bench):
     assert bench.retrains() == [(REFRESH_LEADERBOARD, None)]
 
 
+def test_nothing_follows_a_snapshot_while_its_run_has_not_ended(bench):
+    bench.rewrite(seed=2)
+    (request,) = bench.tick("source_sensor")
+    run = bench.launch(request, dg.DagsterRunStatus.STARTED)
+    bench.instance.report_engine_event("it began", run)
+    bench.dataset_snapshot()
+    assert bench.retrains() == []
+    bench.instance.report_run_failed(run)
+    assert bench.retrains() == [(TRAIN_AND_EVALUATE, "one-s1"), (TRAIN_AND_EVALUATE, "one-s2")]
+
+
 def test_the_champion_follows_the_leaderboard(bench):
     bench.report("eval_metrics", "one-s1", content_hash="others")
     assert bench.settle() == ["refresh_leaderboard[]", "choose_champion[small]"]

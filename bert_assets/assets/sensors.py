@@ -231,7 +231,8 @@ def training_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
 
 def standings_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
     """A request for the leaderboard if there are other metrics by now, or else for each champion that it outdated."""
-    if not view.metrics or view.busy.with_("leaderboard"):
+    # While a snapshot is being taken it is not known yet which runs it makes outdated.
+    if not view.metrics or view.busy.with_("leaderboard") or view.busy.with_("dataset_snapshot"):
         return []
     key = dg.AssetKey("leaderboard")
     board = latest_materialization(view.context.instance, key)

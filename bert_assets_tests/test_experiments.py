@@ -525,6 +525,12 @@ DATASETS: list[tuple[str, str]] = [
     ("checks: {leakage: 0.1}", "checks.leakage: expected a mapping, got 0.1"),
     ("checks: {leakage: {share: 1}}", "checks.leakage.share: unknown key 'share'; did you mean 'max_share'?"),
     ("checks: {leakage: {max_share: 2}}", "checks.leakage.max_share: expected a number of at most 1, got 2"),
+    ("checks: {rows: {min_train: 0}}", "checks.rows.min_train: expected a number of at least 1, got 0"),
+    (
+        "checks: {loss_falling: {max_ratio: 0}}",
+        "checks.loss_falling.max_ratio: expected a number greater than 0",
+    ),
+    ("checks: {truncation: {severity: warn}}", "checks.truncation.severity: unknown key 'severity'"),
     ("checks: {leakage: {severity: fatal}}", "checks.leakage.severity: expected warn or error, got 'fatal'"),
     (
         "checks: {class_balance: {min_share: -1}}",
@@ -912,6 +918,10 @@ DATASET_VALUES = {
     "texts": 'examples: ["a text", "a\\nline", "é"]',
     "pairs": "examples: [[a, b], [c, d]]",
     "checks": "checks: {leakage: {max_share: 0, severity: error}, class_balance: {min_share: 1, severity: error}}",
+    "checks of rows": "checks: {rows: {min_train: 9, min_validation: 0, min_test: 9}, texts: {max_dropped: 1}, "
+    "labels: {max_dropped: 0, max_outside: 1}, duplicates: {max_share: 0, max_contradicting: 1}, length: {max_share: 1}}",
+    "checks of models and metrics": "checks: {loss_falling: {max_ratio: 2}, better_than_baseline: {margin: 0.1}, "
+    "truncation: {max_share: 1}, no_regression: {severity: error}, not_worse_than_champion: {severity: error}}",
 }
 
 

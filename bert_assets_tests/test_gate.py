@@ -13,7 +13,9 @@ import pytest
 
 from bert_assets.assets.build import build_definitions
 from bert_assets.assets.checks import check_result
-from bert_assets.config.schema import ChecksConfig, DatasetConfig
+from bert_assets.cli.main import main
+from bert_assets.config.checks import ChecksConfig
+from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages import figures
 from bert_assets.stages.data_checks import CHECKS, OF_TEXTS
@@ -23,7 +25,7 @@ from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot, build_snapshot,
 from bert_assets.stages.source import read_source
 from bert_assets.stages.verdict import Verdict
 from bert_assets.store.store import Store
-from bert_assets_tests.world import make_world, small_rows, write_rows
+from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
 
 ROWS = small_rows(200)
 
@@ -400,6 +402,25 @@ def test_the_checks_of_a_snapshot_carry_its_partition_and_figures(tmp_path):
     assert found["rows"].metadata["train_rows"].value == world.snapshot().rows["train"]
     # The max_length of the dataset's one run.
     assert found["length"].metadata["over_24"].value == 0
+
+
+def test_run_trains_on_a_snapshot_that_fails_a_check_only_if_the_check_is_overridden(
+    tmp_path, monkeypatch, capsys
+):
+    checks = "    checks: {class_balance: {min_share: 0.9, severity: error}}\n"
+    yaml = YAML.replace("    examples:", checks + "    examples:").replace("epochs: 2", "epochs: 1")
+    world = make_world(tmp_path, yaml=yaml)
+    monkeypatch.setenv("BERT_ASSETS_ROOT", str(tmp_path))
+    monkeypatch.setenv("BERT_ASSETS_STORE", str(world.store.root))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "one"])
+    assert ended.value.code == 2
+    assert "train in spite of it by overriding the check by name (class_balance)" in capsys.readouterr().err
+    assert not world.store.exists("models")
+    main(["run", "one", "--override-check", "class_balance"])
+    assert world.store.read_pointer("runs/one.json") is not None
 
 
 def test_asking_the_gate_loads_nothing_heavy():

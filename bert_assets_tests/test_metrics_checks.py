@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from bert_assets.assets.build import build_definitions
-from bert_assets.config.schema import ChecksConfig
+from bert_assets.config.checks import ChecksConfig
 from bert_assets.stages.champion import Champion, champion_pointer
 from bert_assets.stages.evaluation import Metrics, evaluate_predictions
 from bert_assets.stages.metrics import evaluate

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from bert_assets.assets.build import build_definitions
 from bert_assets.cli.main import main
-from bert_assets.config.schema import ChecksConfig
+from bert_assets.config.checks import ChecksConfig
 from bert_assets.errors import UserError
 from bert_assets.stages.evaluation import evaluate_predictions
 from bert_assets.stages.model_figures import baseline, loss_course, nonfinite_tensors
@@ -29,9 +30,10 @@ from bert_assets.stages.model_gate import (
 from bert_assets.stages.predictions import predict_snapshot, publish_predictions
 from bert_assets.stages.publish import PublishedModel
 from bert_assets.stages.standings import publish_standings
+from bert_assets.stages.train import TrainingDiverged
 from bert_assets.stages.verdict import Verdict
 from bert_assets_tests.model_folders import make_model_folder
-from bert_assets_tests.world import YAML, World, make_world
+from bert_assets_tests.world import YAML, World, make_world, small_rows, write_rows
 
 TWO_RUNS = (
     YAML
@@ -184,15 +186,20 @@ def test_tensors_with_a_nan_or_an_infinity_are_named():
 # --- Through real trainings ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    """Two runs; the base model of `broken` has a NaN in a position that no text reaches, so that its loss is finite."""
-    root = tmp_path_factory.mktemp("model_gate")
-    base = make_model_folder(root / "base")
+def make_base_with_nan(folder: Path, position: int) -> None:
+    """A base model with a NaN in the embedding of one position, which only texts so long ever reach."""
+    base = make_model_folder(folder)
     weights = load_file(base / "model.safetensors")
     name = next(name for name in weights if name.endswith("position_embeddings.weight"))
-    weights[name][60] = math.nan
+    weights[name][position] = math.nan
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    """Two runs; no text reaches the NaN in the base model of `broken`, so that its loss is finite."""
+    root = tmp_path_factory.mktemp("model_gate")
+    make_base_with_nan(root / "base", 60)
     return make_world(root, yaml=TWO_RUNS, rows=160)
 
 
@@ -294,6 +301,23 @@ def test_it_is_left_out_of_the_leaderboard_even_if_it_was_measured_once(world, t
     assert standings.left_out == ("broken",)
     alone = publish_standings(world.store, world.experiments, {"broken": measured["broken"]}, current)
     assert (alone.table.num_rows, alone.left_out) == (0, ("broken",))
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_training_with_a_clear_message(tmp_path):
+    make_base_with_nan(tmp_path / "base", 40)
+    rows = small_rows(100)
+    (tmp_path / "data").mkdir()
+    write_rows(tmp_path / "data" / "train.csv", rows[:80])
+    write_rows(tmp_path / "data" / "other.csv", [*rows[80:], ("lamp " * 60, "positive")])
+    source = "{train: data/train.csv, validation: data/other.csv}"
+    yaml = TWO_RUNS.replace("path: data/small.csv", f"path: {source}").replace(
+        "max_length: 24", "max_length: 60"
+    )
+    world = make_world(tmp_path, yaml=yaml.replace("validation: 0.2, test: 0.2", "test: 0"))
+    with pytest.raises(
+        TrainingDiverged, match=r"the validation loss after step 5 is nan: .* or the base model holds"
+    ):
+        world.train("broken")
 
 
 def test_model_ids_and_weights_know_nothing_of_the_checks(world, trained, tmp_path):

@@ -26,7 +26,10 @@ def build_eval_metrics(experiments: Experiments, partitions: Partitions) -> dg.A
     def eval_metrics(
         context: dg.AssetExecutionContext, predictions, snapshots: dg.ResourceParam[SnapshotIOManager]
     ):
-        """Accuracy, F1, MCC, log loss, AUROC, calibration, or Pearson, Spearman, MSE, MAE; no forward pass."""
+        """Metrics with confidence intervals, and plots, from the run's predictions alone; no forward pass.
+
+        Accuracy, F1, MCC, log loss, AUROC and calibration; or Pearson, Spearman, MSE and MAE.
+        """
         from bert_assets.stages.evaluation import evaluate_predictions
 
         run, store = context.partition_key, snapshots.store

@@ -218,7 +218,7 @@ def training_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
         if view.busy.with_("fine_tuned_model", name) or view.busy.with_("dataset_snapshot", dataset.name):
             continue
         try:
-            require_passed(view.store, dataset, wanted["snapshot"])
+            require_passed(view.store, dataset, wanted["snapshot"], max_lengths=[run.max_length])
         except UserError as error:
             view.context.log.warning(f"{name} is not trained: {error}")
             continue

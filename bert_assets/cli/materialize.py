@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from bert_assets.assets.build import build_definitions
+from bert_assets.assets.pools import announce_pools
 from bert_assets.config.experiments import Experiments
 from bert_assets.errors import BertAssetsError
 
@@ -28,17 +29,23 @@ if TYPE_CHECKING:
     from bert_assets.stages.train import Progress as TrainingProgress
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
+# Not among the names that Dagster exports.
+CHECK_FAILED = "DagsterAssetCheckFailedError"
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one Dagster run ended; `exit_code` is 2 when the input was bad."""
+    """How one Dagster run ended; `exit_code` is 2 when the input was bad.
+
+    With `only_checks_failed` everything was materialized, and a blocking check of it failed.
+    """
 
     what: str
     succeeded: bool
     reason: str = ""
     exit_code: int = 0
+    only_checks_failed: bool = False
 
 
 class Materializer:
@@ -48,6 +55,7 @@ class Materializer:
         self.console = console
         self.definitions = build_definitions(experiments, store, on_progress=self._show, retries=False)
         self.instance = dagster_instance(experiments.root)
+        announce_pools(self.instance)
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -103,7 +111,13 @@ class Materializer:
         if was_interrupted(result):
             # Not one failed run among others: who stops the command wants none of the rest.
             raise BertAssetsError(reason)
-        return Outcome(what=what, succeeded=False, reason=reason, exit_code=exit_code)
+        return Outcome(
+            what=what,
+            succeeded=False,
+            reason=reason,
+            exit_code=exit_code,
+            only_checks_failed=bool(failed_checks(result)),
+        )
 
     def _show(self, run: str, progress: TrainingProgress) -> None:
         values = progress.values
@@ -147,18 +161,25 @@ def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, int]:
             if given is not None and given.description:
                 code = given.metadata.get("exit_code")
                 return given.description, int(str(code.value)) if code is not None else 1
-            refused = [
-                f"{found.asset_key.to_user_string()} fails its check {found.check_name}: {found.description}"
-                for found in result.get_asset_check_evaluations()
-                if found.blocking and not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
-            ]
-            if refused:
+            if refused := failed_checks(result):
                 return "\n".join(refused), 1
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
             return (error.message.strip() if error is not None else "unknown reason"), 1
     return "the Dagster run failed before its first step", 1
+
+
+def failed_checks(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the checks found that failed the Dagster run; nothing if it failed for another reason."""
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    if any(error is None or error.cls_name != CHECK_FAILED for error in errors):
+        return []
+    return [
+        f"{found.asset_key.to_user_string()} fails its check {found.check_name}: {found.description}"
+        for found in result.get_asset_check_evaluations()
+        if found.blocking and not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
+    ]
 
 
 def dagster_instance(root: Path) -> dg.DagsterInstance:

@@ -5,11 +5,20 @@ Defaults of the training settings are those of BERT's own `run_classifier.py` (G
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, ValidationInfo, field_validator
 
+from bert_assets.config.checks import ChecksConfig
+from bert_assets.config.fields import (
+    Config,
+    DeclaredConfig,
+    Role,
+    content_field,
+    role_of,
+    setting_field,
+    weights_field,
+)
 from bert_assets.config.messages import Wrong, show
 from bert_assets.config.values import (
     COMMIT_EXPECTED,
@@ -31,63 +40,14 @@ from bert_assets.config.values import (
     model_kind,
 )
 
-Severity = Literal["warn", "error"]
-
 # What the loader fills in: not for users to write.
 GIVEN = frozenset({"name", "configuration"})
-
-
-# --- What a field is to the weights ----------------------------------------------------------------------------------
-
-Role = Literal["weights", "content", "setting"]
-
-
-def weights_field(description: str, default: Any = ..., **bounds: Any) -> Any:
-    """A field that can change the published weights: it is part of the recipe, and so of the model id."""
-    return _field_of("weights", description, default, bounds)
-
-
-def content_field(description: str, default: Any = ..., **bounds: Any) -> Any:
-    """A field that names content whose hash stands in the recipe in its place."""
-    return _field_of("content", description, default, bounds)
-
-
-def setting_field(description: str, default: Any = ..., **bounds: Any) -> Any:
-    """A field that cannot change the weights (device and threads are numerics: recorded, no part of the recipe)."""
-    return _field_of("setting", description, default, bounds)
-
-
-def _field_of(role: Role, description: str, default: Any, bounds: dict[str, Any]) -> Any:
-    return Field(default, description=description, json_schema_extra={"role": role}, **bounds)
-
-
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Declared(_Config):
-    """A config of which every field declares what it is to the weights."""
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        for name, field in cls.model_fields.items():
-            if _role(field) is None:
-                raise TypeError(
-                    f"{cls.__name__}.{name}: declare it with weights_field, content_field or setting_field"
-                )
-
-
-def _role(field: FieldInfo) -> Role | None:
-    extra = field.json_schema_extra
-    role = extra.get("role") if isinstance(extra, dict) else None
-    return next((known for known in get_args(Role) if known == role), None)
 
 
 # --- Datasets ---------------------------------------------------------------------------------------------------------
 
 
-class FileSource(_Config):
+class FileSource(Config):
     """Files: csv, tsv, jsonl or parquet; local, by glob, or behind a URL that fsspec opens."""
 
     type: Literal["file"] = Field(
@@ -96,7 +56,7 @@ class FileSource(_Config):
     path: SourcePath = Field(description="one path or glob, or one for each split that the source brings")
 
 
-class HubSource(_Config):
+class HubSource(Config):
     """A dataset of the Hugging Face hub at a pinned commit."""
 
     type: Literal["hub"] = Field(description="a dataset of the Hugging Face hub")
@@ -107,7 +67,7 @@ class HubSource(_Config):
     revision: Commit = Field(description=COMMIT_EXPECTED)
 
 
-class SplitShares(_Config):
+class SplitShares(Config):
     """How validation and test are cut from train, where the source does not bring them."""
 
     validation: float = Field(default=0.1, ge=0, lt=1, description="share of rows, approximate")
@@ -129,7 +89,7 @@ class SplitShares(_Config):
         return test
 
 
-class FormatConfig(_Config):
+class FormatConfig(Config):
     """How to read files whose ending or first line does not say it."""
 
     type: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(
@@ -156,147 +116,7 @@ class FormatConfig(_Config):
         return value
 
 
-def _severity() -> Any:
-    return Field(default="warn", description="error: nothing is trained on a snapshot that fails")
-
-
-def _share(default: float, description: str) -> Any:
-    return Field(default=default, ge=0, le=1, description=description)
-
-
-class RowsCheck(_Config):
-    """Splits too small to train on, or to measure on."""
-
-    min_train: int = Field(default=32, ge=1, description="rows that train must have")
-    min_validation: int = Field(default=32, ge=0, description="rows that validation must have")
-    min_test: int = Field(default=0, ge=0, description="rows that test must have")
-    severity: Severity = _severity()
-
-
-class TextsCheck(_Config):
-    """Rows that `on_invalid: drop` left out for their text."""
-
-    max_dropped: float = _share(0.05, "share of the rows read that may have a null or blank text")
-    severity: Severity = _severity()
-
-
-class LabelsCheck(_Config):
-    """Rows that `on_invalid: drop` left out for their label, and labels that train does not cover."""
-
-    max_dropped: float = _share(0.05, "share of the rows read that may have no usable label")
-    max_outside: float = _share(
-        0.05, "regression: share of a split's targets that may lie outside the range of train's"
-    )
-    severity: Severity = _severity()
-
-
-class LeakageCheck(_Config):
-    """Texts of validation or test that stand in train too."""
-
-    max_share: float = _share(0.01, "share of a split's texts that may stand in train")
-    severity: Severity = _severity()
-
-
-class DuplicatesCheck(_Config):
-    """Train rows that say the same twice, or contradict each other."""
-
-    max_share: float = _share(0.05, "share of the train rows that may repeat the text and label of another")
-    max_contradicting: float = _share(0.01, "share of the distinct train texts that may carry several labels")
-    severity: Severity = _severity()
-
-
-class ClassBalanceCheck(_Config):
-    """Classes too rare to learn."""
-
-    min_share: float = _share(0.01, "share of the train rows that each class must have")
-    severity: Severity = _severity()
-
-
-class LengthCheck(_Config):
-    """Train texts that are certainly cut, because they have more words than the model takes tokens."""
-
-    max_share: float = _share(0.05, "share of the train rows that may have more words than max_length")
-    severity: Severity = _severity()
-
-
-class LossFallingCheck(_Config):
-    """Models that did not learn."""
-
-    max_ratio: float = Field(
-        default=1.0,
-        gt=0,
-        description="the mean loss of the last quarter of training must be below this times that of the first",
-    )
-
-
-class BetterThanBaselineCheck(_Config):
-    """Models that a constant answer matches."""
-
-    margin: float = _share(
-        0.0,
-        "by how much validation accuracy must exceed the commonest class's share, or the squared error, as a share, "
-        "lie below that of the mean",
-    )
-
-
-class TruncationCheck(_Config):
-    """Train texts that were cut, counted in the model's own tokens."""
-
-    max_share: float = _share(0.05, "share of the train rows that may be cut at max_length")
-
-
-def _metric_severity() -> Any:
-    return Field(default="warn", description="how a failure is shown; it stops nothing")
-
-
-class NoRegressionCheck(_Config):
-    """Metrics below those of the run's previous materialization."""
-
-    severity: Severity = _metric_severity()
-
-
-class NotWorseThanChampionCheck(_Config):
-    """Metrics below those of the dataset's champion."""
-
-    severity: Severity = _metric_severity()
-
-
-class ChecksConfig(_Config):
-    """Thresholds of the checks on the snapshot, and on the models and metrics of its runs."""
-
-    rows: RowsCheck = Field(default=RowsCheck(), description="splits too small")
-    texts: TextsCheck = Field(default=TextsCheck(), description="rows dropped for their text")
-    labels: LabelsCheck = Field(
-        default=LabelsCheck(), description="rows dropped for their label, labels beyond train's"
-    )
-    leakage: LeakageCheck = Field(
-        default=LeakageCheck(), description="texts of validation or test that stand in train too"
-    )
-    duplicates: DuplicatesCheck = Field(
-        default=DuplicatesCheck(), description="train rows that repeat or contradict others"
-    )
-    class_balance: ClassBalanceCheck = Field(
-        default=ClassBalanceCheck(), description="classes too rare to learn"
-    )
-    length: LengthCheck = Field(
-        default=LengthCheck(), description="train texts of more words than max_length"
-    )
-    loss_falling: LossFallingCheck = Field(
-        default=LossFallingCheck(), description="models that did not learn"
-    )
-    better_than_baseline: BetterThanBaselineCheck = Field(
-        default=BetterThanBaselineCheck(), description="models that a constant answer matches"
-    )
-    truncation: TruncationCheck = Field(default=TruncationCheck(), description="train texts that were cut")
-    no_regression: NoRegressionCheck = Field(
-        default=NoRegressionCheck(), description="metrics below the run's previous ones"
-    )
-    not_worse_than_champion: NotWorseThanChampionCheck = Field(
-        default=NotWorseThanChampionCheck(), description="metrics below the champion's"
-    )
-
-
-class DatasetConfig(_Config):
+class DatasetConfig(Config):
     """One labelled dataset: where it comes from and how it becomes a snapshot."""
 
     name: str = Field(description="its key in the YAML")
@@ -356,7 +176,7 @@ class DatasetConfig(_Config):
 # --- Runs ------------------------------------------------------------------------------------------------------------
 
 
-class RunConfig(_Declared):
+class RunConfig(DeclaredConfig):
     """One fine-tune: a model, a dataset and every setting; one partition."""
 
     name: str = setting_field("the partition: the entry's name and its grid point")
@@ -417,4 +237,4 @@ class RunConfig(_Declared):
 
 def fields_of_role(*roles: Role) -> list[str]:
     """The RunConfig fields declared so, in their order."""
-    return [name for name, field in RunConfig.model_fields.items() if _role(field) in roles]
+    return [name for name, field in RunConfig.model_fields.items() if role_of(field) in roles]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from bert_assets.config.schema import (
+from bert_assets.config.checks import (
     ChecksConfig,
     ClassBalanceCheck,
     DuplicatesCheck,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from bert_assets.config.schema import ChecksConfig, DatasetConfig
+from bert_assets.config.checks import ChecksConfig
+from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import UserError
 from bert_assets.stages.data_checks import CHECKS, judge_snapshot
 from bert_assets.stages.verdict import Verdict

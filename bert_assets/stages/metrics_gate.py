@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bert_assets.config.schema import ChecksConfig, Severity
+from bert_assets.config.checks import ChecksConfig, Severity
 from bert_assets.errors import StoreError
 from bert_assets.stages.verdict import Verdict
 from bert_assets.store.store import Store

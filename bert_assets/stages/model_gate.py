@@ -11,12 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bert_assets.config.schema import (
-    BetterThanBaselineCheck,
-    ChecksConfig,
-    LossFallingCheck,
-    TruncationCheck,
-)
+from bert_assets.config.checks import BetterThanBaselineCheck, ChecksConfig, LossFallingCheck, TruncationCheck
 from bert_assets.errors import UserError
 from bert_assets.stages.verdict import Verdict
 

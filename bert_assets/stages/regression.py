@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bert_assets.config.schema import Severity
+from bert_assets.config.checks import Severity
 from bert_assets.stages.verdict import Verdict
 
 

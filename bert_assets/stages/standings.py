@@ -63,7 +63,12 @@ def publish_standings(
                 "current_snapshot": current.get(run.dataset),
                 "task": about["task"],
                 "metrics": metrics[run.name].values,
-                "training": {**model["training"], "parameters": model["parameters"], "rows": model["rows"]},
+                "training": {
+                    **model["training"],
+                    "best_step": model["training"]["published_step"],
+                    "train_rows": model["rows"]["train"],
+                    "parameters": model["parameters"],
+                },
             }
         )
         details[run.name] = {

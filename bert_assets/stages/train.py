@@ -231,6 +231,12 @@ def train(
         if schedule.is_evaluated(done) and len(data.labels.get("validation", ())):
             predicted = predict_logits(model, inputs, data.tokens["validation"], device, run.precision, beat)
             metrics = quick_metrics(predicted, data.labels["validation"], data.task)
+            if not math.isfinite(metrics["loss"]):
+                raise TrainingDiverged(
+                    f"the validation loss after step {done} is {metrics['loss']}: the training diverged, or the base model "
+                    f"holds weights that are not finite. Lower learning_rate (now {run.learning_rate:g}), set max_grad_norm, "
+                    "use precision: fp32, or take another base model."
+                )
             tell("evaluation", done, **{f"validation_{name}": value for name, value in metrics.items()})
             improved = state.note_evaluation(done, metrics, data.task)
             state.stopped_early = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bert_assets.config.schema import Severity
+from bert_assets.config.checks import Severity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,15 +40,14 @@ class Project:
         return self.world.store
 
     def start(
-        self, assets: str, partition: str | None = None, *, config: dict | None = None
+        self,
+        assets: str,
+        partition: str | None = None,
+        *,
+        config: dict | None = None,
+        module: str = "bert_assets.definitions",
     ) -> subprocess.Popen:
-        command = [
-            Path(sys.executable).parent / "dagster",
-            "asset",
-            "materialize",
-            "-m",
-            "bert_assets.definitions",
-        ]
+        command = [Path(sys.executable).parent / "dagster", "asset", "materialize", "-m", module]
         command += ["--select", assets]
         command += ["--partition", partition] if partition else []
         command += ["--config-json", json.dumps({"ops": config})] if config else []

@@ -108,6 +108,8 @@ def test_the_leaderboard_lists_what_is_there_and_misses_nothing(project):
     folder = project.store.path(f"leaderboards/{version(event)}")
     table = pq.read_table(folder / "leaderboard.parquet")
     assert table["run"].to_pylist() == [RUN]
+    for column in ("train_rows", "best_step", "epochs", "steps", "train_loss", "parameters", "train_seconds"):
+        assert table[column].null_count == 0, column
     assert "<script src" not in (folder / "report.html").read_text()
     assert project.store.read_pointer("leaderboards/current.json") is not None
 

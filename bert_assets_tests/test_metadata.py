@@ -1,12 +1,17 @@
 """What Dagster's UI is given to show: users' texts as table cells, figures in readable digits, plots in one place."""
 
+import base64
 import json
+from xml.etree import ElementTree
 
 import dagster as dg
 import pytest
 
 from bert_assets.assets.metadata import LONGEST_CELL, plot_gallery, table_preview
+from bert_assets.stages.sketch import sketch_losses
 
+# Dagster shows Markdown of fewer characters in a table of metadata, and a button in place of longer one.
+SHOWN_IN_PLACE = 1000
 HOSTILE = '<img src="x" onerror="alert(1)"> **bold** [link](javascript:alert(1)) | a\nb'
 
 
@@ -21,9 +26,20 @@ def test_users_texts_are_cells_of_a_table_and_never_markdown():
 
 
 def test_cells_hold_what_a_person_reads():
-    record = {"share": 0.123456789, "rows": 12, "kept": True, "none": None, "names": ["a", 0.5]}
+    record = {"share": 0.9, "rate": 3e-5, "error": 1234.56789, "rows": 12, "none": None, "names": ["a", 0.5]}
     (row,) = cells(table_preview([record]))
-    assert row == {"share": "0.1235", "rows": 12, "kept": True, "none": "", "names": "a; 0.5"}
+    assert row == {
+        "share": "0.9000",
+        "rate": "3e-05",
+        "error": "1235",
+        "rows": 12,
+        "none": "",
+        "names": "a; 0.5000",
+    }
+
+
+def test_records_of_different_fields_share_a_table():
+    assert cells(table_preview([{"a": 1}, {"b": 2}])) == [{"a": 1, "b": ""}, {"a": "", "b": 2}]
 
 
 def test_a_long_text_is_cut():
@@ -56,3 +72,23 @@ def test_the_gallery_shows_training_first_and_each_splits_plots_under_its_name(t
         assert [image.split("]")[0] for image in images.split("![")[1:]] == [
             f"{kind}_{split}" for kind in kinds
         ]
+
+
+@pytest.mark.parametrize("steps", [2, 20, 100_000])
+def test_the_sketch_of_the_losses_is_small_enough_to_be_shown_in_place(steps):
+    progress = [{"event": "train", "step": step, "loss": 1234.56789 / step} for step in range(1, steps + 1)]
+    progress += [
+        {"event": "evaluation", "step": step, "validation_loss": 7.0} for step in range(1, steps + 1)
+    ]
+    svg = sketch_losses(progress)
+    assert svg is not None
+    assert len(base64.b64encode(svg.encode())) + len("![losses](data:image/svg+xml;base64,)") < SHOWN_IN_PLACE
+    drawing = ElementTree.fromstring(svg)
+    lines = [line.attrib["points"].split() for line in drawing.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(line) for line in lines] == [min(steps, 20)] * 2
+    assert lines[0][-1].startswith("420,")
+
+
+def test_nothing_is_sketched_where_no_losses_were_logged():
+    assert sketch_losses([]) is None
+    assert sketch_losses([{"event": "train", "step": 1, "loss": float("nan")}] * 3) is None

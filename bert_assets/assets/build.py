@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bert_assets.assets.alerts import build_alerts
 from bert_assets.assets.champion_evaluation import build_champion_evaluation
 from bert_assets.assets.champion_model import build_champion_model
 from bert_assets.assets.dataset_snapshot import SNAPSHOT_RETRIES, build_dataset_snapshot
@@ -63,7 +64,7 @@ def build_definitions(
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
-        sensors=build_sensors(experiments, store, jobs),
+        sensors=[*build_sensors(experiments, store, jobs), *build_alerts()],
         schedules=build_schedules(experiments, jobs),
         resources={
             "snapshots": SnapshotIOManager(root=root),

@@ -7,6 +7,7 @@ from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import SnapshotIOManager
 from bert_assets.assets.metadata import metrics_metadata
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.pools import INFERENCE
 from bert_assets.assets.presentation import OWNERS
 
 NO_REGRESSION = "no_regression"
@@ -23,7 +24,7 @@ def build_champion_evaluation(partitions: Partitions) -> dg.AssetsDefinition:
         kinds={"pytorch", "scikitlearn"},
         owners=OWNERS,
         tags={"stage": "champion"},
-        pool="inference",
+        pool=INFERENCE,
         code_version="1",
         check_specs=check_specs("champion_evaluation", CHECKS, partitions.datasets),
     )

@@ -56,15 +56,17 @@ def build_champion_model(experiments: Experiments, partitions: Partitions) -> dg
                 f"champion; the champion stays {before.run if before else 'unchosen'}"
             )
             return
+        document = chosen.document()
         passed_over = [{"run": run, "reason": reason} for run, reason in election.passed_over]
         yield dg.MaterializeResult(
             value=chosen,
             data_version=dg.DataVersion(chosen.model_id),
             metadata={
-                **chosen.document(),
+                **{name: document[name] for name in ("run", "reason", "headline", "value")},
                 "changed": before is None or before.weights_sha256 != chosen.weights_sha256,
                 "previous": before.run if before else "none",
                 "passed_over": table_preview(passed_over),
+                **document,
             },
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from bert_assets.assets.metadata import table_preview
+from bert_assets.assets.metadata import rounded, table_preview
 
 if TYPE_CHECKING:
     from bert_assets.stages.verdict import Verdict
@@ -40,7 +40,7 @@ def check_specs(
 def check_result(verdict: Verdict) -> dg.AssetCheckResult:
     """The verdict as the result of an asset's check; the users' texts in its examples are shown as plain text."""
     severity = dg.AssetCheckSeverity.ERROR if verdict.severity == "error" else dg.AssetCheckSeverity.WARN
-    metadata: dict[str, Any] = dict(verdict.figures)
+    metadata: dict[str, Any] = rounded(verdict.figures)
     if verdict.examples:
         metadata["examples"] = table_preview(verdict.examples)
     return dg.AssetCheckResult(

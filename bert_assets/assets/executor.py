@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from bert_assets.assets.pools import announce_pools
 from bert_assets.config.experiments import Experiments
 from bert_assets.stages.frozen import freeze_experiments
 from bert_assets.store.store import Store
@@ -45,6 +46,7 @@ class FrozenExecutor(dg.Executor):
     def execute(
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
+        announce_pools(plan_context.instance)
         before = os.environ.get(FROZEN_EXPERIMENTS)
         frozen = freeze_experiments(self._store, plan_context.run_id, self._experiments)
         os.environ[FROZEN_EXPERIMENTS] = str(frozen)

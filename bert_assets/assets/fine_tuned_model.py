@@ -11,6 +11,7 @@ from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import ModelIOManager, ModelOutput, SnapshotIOManager
 from bert_assets.assets.metadata import model_metadata, progress_metadata
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.pools import TRAINING
 from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments, config_hash
 from bert_assets.stages.engine import ENGINE_VERSION
@@ -51,7 +52,7 @@ def build_fine_tuned_model(
         kinds={"pytorch", "huggingface"},
         owners=OWNERS,
         tags={"stage": "training"},
-        pool="training",
+        pool=TRAINING,
         retry_policy=retry_policy,
         code_version=ENGINE_VERSION,
         check_specs=check_specs("fine_tuned_model", MODEL_CHECKS, partitions.runs, blocking=[WEIGHTS]),

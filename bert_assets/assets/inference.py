@@ -9,6 +9,7 @@ from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import ModelIOManager
 from bert_assets.assets.metadata import table_preview
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.pools import INFERENCE
 from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
 
@@ -34,7 +35,7 @@ def build_inference(experiments: Experiments, partitions: Partitions) -> dg.Asse
         kinds={"pytorch", "parquet"},
         owners=OWNERS,
         tags={"stage": "inference"},
-        pool="inference",
+        pool=INFERENCE,
         code_version="1",
     )
     def inference(
@@ -63,11 +64,11 @@ def build_inference(experiments: Experiments, partitions: Partitions) -> dg.Asse
             value=published,
             data_version=dg.DataVersion(published.content_hash),
             metadata={
+                "preview": table_preview(table.slice(0, 20).to_pylist()),
                 "content_hash": published.content_hash,
                 "model_id": fine_tuned_model.model_id,
                 "weights_sha256": fine_tuned_model.weights_sha256,
                 "dagster/row_count": table.num_rows,
-                "preview": table_preview(table.slice(0, 20).to_pylist()),
             },
         )
 

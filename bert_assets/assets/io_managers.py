@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.metadata import published_metadata
 from bert_assets.errors import UserError
 from bert_assets.store.store import Store
 
@@ -126,13 +127,7 @@ class ModelIOManager(StoreIOManager):
                     "config_hash": obj.config_hash,
                 },
             )
-        context.add_output_metadata(
-            {
-                "path": dg.MetadataValue.path(str(published.model_folder)),
-                "parameters": published.manifest["parameters"],
-                "config_hash": obj.config_hash,
-            }
-        )
+        context.add_output_metadata({**published_metadata(published), "config_hash": obj.config_hash})
 
     def load_input(self, context: dg.InputContext) -> PublishedModel:
         from bert_assets.stages.publish import load_published

@@ -6,6 +6,7 @@ Users' texts are shown in tables alone, which Dagster shows as plain text; its M
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bert_assets.stages.train import Progress
 
 SPLITS = ("validation", "test")
+PER_CLASS = ("class", "support", "predicted", "precision", "recall", "f1")
 LONGEST_CELL = 200
 # A wider confusion matrix is read in its plot alone.
 MOST_COLUMNS = 12
@@ -30,7 +32,9 @@ def table_preview(records: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
     """A table of the records, which Dagster shows at once and as plain text; long cells are cut at 200 characters."""
     if not records:
         return dg.MetadataValue.text("none")
-    rows = [{name: _cell(value) for name, value in record.items()} for record in records]
+    # Dagster refuses records of different fields, and a model that is trained must not fail by how it is shown.
+    names = dict.fromkeys(name for record in records for name in record)
+    rows = [{name: _cell(record.get(name)) for name in names} for record in records]
     return dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
 
 
@@ -56,8 +60,8 @@ def snapshot_metadata(built: BuiltSnapshot) -> dict[str, Any]:
     columns = [dg.TableColumn(name, kind) for name, kind in summary["schema"].items()]
     return {
         **{f"rows_{split}": rows for split, rows in summary["rows"].items()},
-        "labels": _per_split(summary["labels"]),
-        "lengths": _per_split(summary["lengths"]),
+        "labels": _per_split("label", summary["labels"]),
+        "lengths": _per_split("words", summary["lengths"]),
         "preview": table_preview(summary["preview"]),
         "source_rows": dg.MetadataValue.json(summary["counts"]),
         "task": built.task,
@@ -68,7 +72,7 @@ def snapshot_metadata(built: BuiltSnapshot) -> dict[str, Any]:
 
 
 def model_metadata(trained: StagedModel | PublishedModel, *, reused: bool) -> dict[str, Any]:
-    """The training's figures, as numbers that plot over partitions and time, where it resumed, ids and the recipe."""
+    """The training's figures, as numbers that plot over partitions and time, and where it resumed."""
     manifest = trained.manifest
     training, chain = manifest["training"], manifest["checkpoint_chain"]
     figures = (
@@ -81,14 +85,25 @@ def model_metadata(trained: StagedModel | PublishedModel, *, reused: bool) -> di
         "published_step",
     )
     return {
-        **_rounded(training["best_validation"] or {}),
-        **_rounded({name: training[name] for name in figures}),
+        **rounded(training["best_validation"] or {}),
+        **rounded({name: training[name] for name in figures}),
         "exact": manifest["exact"],
         "reused": reused,
         "resumed": len([entry for entry in chain if entry["from_step"] > 0]),
         "checkpoint_chain": table_preview(chain),
-        "model_id": trained.model_id,
-        "weights_sha256": trained.weights_sha256,
+    }
+
+
+def published_metadata(published: PublishedModel) -> dict[str, Any]:
+    """The losses as a plot in place, where the model is, what it is, and its recipe."""
+    manifest = published.manifest
+    sketch = _loss_sketch(published)
+    return {
+        **({} if sketch is None else {"losses": sketch}),
+        "path": dg.MetadataValue.path(str(published.model_folder)),
+        "parameters": manifest["parameters"],
+        "model_id": published.model_id,
+        "weights_sha256": published.weights_sha256,
         "snapshot": manifest["recipe"]["snapshot"],
         "numerics_fingerprint": manifest["numerics_fingerprint"],
         "recipe": dg.MetadataValue.json(manifest["recipe"]),
@@ -111,7 +126,7 @@ def progress_metadata(progress: Progress) -> dict[str, Any]:
             metadata[name] = dg.MetadataValue.json(value)
         else:
             metadata[name] = value
-    return _rounded(metadata)
+    return rounded(metadata)
 
 
 def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
@@ -129,14 +144,15 @@ def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
     tables = {}
     for split, figures in values.items():
         if figures.get("per_class"):
-            tables[f"{split}_per_class"] = table_preview(figures["per_class"])
+            per_class = [{column: row[column] for column in PER_CLASS} for row in figures["per_class"]]
+            tables[f"{split}_per_class"] = table_preview(per_class)
             if len(figures["confusion"]) <= MOST_COLUMNS:
                 tables[f"{split}_confusion"] = _confusion_table(figures["confusion"], about["class_names"])
     return {
         "figures": _figures_table(values),
         **tables,
         "plots": plot_gallery(metrics.plots()),
-        **_rounded(numbers),
+        **rounded(numbers),
         "content_hash": metrics.content_hash,
         **{name: about[name] for name in ("model_id", "weights_sha256", "snapshot")},
     }
@@ -145,32 +161,32 @@ def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
 def leaderboard_metadata(standings: Standings) -> dict[str, Any]:
     """The runs in their order, and the figures of each dataset's best run as numbers that plot over time."""
     rows = standings.table.to_pylist()
-    shown = [
-        {
-            "rank": row["rank"] or "stale",
-            "dataset": row["dataset"],
-            "run": row["run"],
-            "metric": row["headline"],
-            "validation": row[f"validation_{row['headline']}"],
-            "test": row[f"test_{row['headline']}"],
-            "test interval": _interval(*(row[f"test_{row['headline']}_{end}"] for end in ("low", "high"))),
-            "train loss": row["train_loss"],
-            "epochs": row["epochs"],
-            "seconds": row["train_seconds"],
-        }
-        for row in rows
-    ]
-    best = {
-        f"{row['dataset']}_best_{split}_{row['headline']}": row[f"{split}_{row['headline']}"]
-        for row in rows
-        if row["rank"] == 1
-        for split in ("validation", "test")
-    }
+    several = len({row["dataset"] for row in rows}) > 1
+    shown, best = [], {}
+    for row in rows:
+        metric = row["headline"]
+        low, high = (row[f"test_{metric}_{end}"] for end in ("low", "high"))
+        shown.append(
+            {
+                "rank": row["rank"] or "stale",
+                **({"dataset": row["dataset"]} if several else {}),
+                "run": row["run"],
+                "validation": row[f"validation_{metric}"],
+                "test": row[f"test_{metric}"],
+                "test interval": _interval(low, high),
+                "metric": metric,
+                "train loss": row["train_loss"],
+                "epochs": row["epochs"],
+                "seconds": row["train_seconds"],
+            }
+        )
+        if row["rank"] == 1:
+            best |= {f"{row['dataset']}_{split}": row[f"{split}_{metric}"] for split in SPLITS}
     return {
         "table": table_preview(shown),
         "report": dg.MetadataValue.path(str(standings.folder / "report.html")),
         "runs": len(rows),
-        **_rounded({name: value for name, value in best.items() if value is not None}),
+        **rounded({name: value for name, value in best.items() if value is not None}),
         "datasets": dg.MetadataValue.json(
             sorted({row["dataset"] for row in rows if row["rank"] is not None})
         ),
@@ -204,19 +220,37 @@ def _confusion_table(confusion: Sequence[Sequence[int]], class_names: Sequence[s
     )
 
 
-def _per_split(tables: Mapping[str, Mapping[str, Any]]) -> dg.MetadataValue:
+def _per_split(values: str, tables: Mapping[str, Mapping[str, Any]]) -> dg.MetadataValue:
     """A table with a row per value and a column per split."""
     keys = list(dict.fromkeys(key for table in tables.values() for key in table))
     return table_preview(
-        [{"value": key, **{split: table.get(key, 0) for split, table in tables.items()}} for key in keys]
+        [{values: key, **{split: table.get(key, 0) for split, table in tables.items()}} for key in keys]
     )
+
+
+def _loss_sketch(published: PublishedModel) -> dg.MarkdownMetadataValue | None:
+    """Small enough that Dagster shows it in place: Markdown of less than 1000 characters."""
+    from bert_assets.stages.sketch import sketch_losses
+
+    try:
+        lines = (published.folder / "progress.jsonl").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    svg = sketch_losses([json.loads(line) for line in lines])
+    if svg is None:
+        return None
+    return dg.MetadataValue.md(f"![losses](data:image/svg+xml;base64,{_base64(svg.encode())})")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
 
 
-def _rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
         for name, value in metadata.items()
@@ -225,7 +259,7 @@ def _rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cell(value: Any) -> str | int:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4f}" if 0.001 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
     if isinstance(value, int):
         return value
     if isinstance(value, list):

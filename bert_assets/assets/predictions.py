@@ -5,6 +5,7 @@ import dagster as dg
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import SnapshotIOManager
 from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.pools import INFERENCE
 from bert_assets.assets.presentation import OWNERS
 
 
@@ -16,7 +17,7 @@ def build_predictions(partitions: Partitions) -> dg.AssetsDefinition:
         kinds={"pytorch", "parquet"},
         owners=OWNERS,
         tags={"stage": "evaluation"},
-        pool="inference",
+        pool=INFERENCE,
         code_version="1",
     )
     def predictions(

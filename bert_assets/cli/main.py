@@ -14,6 +14,7 @@ from bert_assets.errors import BertAssetsError
 COMMANDS = {
     "run": ("bert_assets.cli.run", "Train, evaluate and compare runs."),
     "runs": ("bert_assets.cli.runs", "Show every run and how it stands."),
+    "watch": ("bert_assets.cli.watch", "Follow a training, whoever started it."),
     "evaluate": ("bert_assets.cli.evaluate", "Predict and measure again, without training."),
     "reproduce": ("bert_assets.cli.reproduce", "Train a published model again and compare the bits."),
     "verify": ("bert_assets.cli.verify", "Hash the store again and follow every chain."),

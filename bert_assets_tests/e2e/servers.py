@@ -71,7 +71,8 @@ class Servers:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                 )
-        self.client.wait_for("the webserver loads the definitions", self._serves, seconds=120)
+            # One after the other: both would make the databases of a fresh DAGSTER_HOME.
+            self.client.wait_for("the webserver loads the definitions", self._serves, seconds=120)
 
     def kill(self) -> None:
         """SIGKILL the two servers and nothing else: the runs that they launched go on."""

@@ -137,6 +137,7 @@ def test_a_run_that_exceeds_its_maximum_runtime_ends_and_resumes_with_the_same_b
     with servers.project.instance() as instance:
         instance.add_run_tags(training, {"dagster/max_runtime": "3600"})
     resume(servers, training)
+    assert client.run(training).status == "FAILURE"
     check_same_bits(servers, "one-s4", expected)
 
 

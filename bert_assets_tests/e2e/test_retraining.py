@@ -1,8 +1,11 @@
 """The sensors on a real daemon: one changed cell goes through to the champion; what is no change goes nowhere."""
 
+import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,14 +17,17 @@ from bert_assets_tests.world import YAML, small_rows, write_rows
 
 # Two datasets, so that what a change must leave alone is there to be left alone.
 TWO = (
-    YAML.replace("runs:", "  other:\n    source: {type: file, path: data/other.csv}\nruns:")
+    YAML.replace(
+        "runs:",
+        "  other:\n    source: {type: file, path: data/other.csv}\n    splits: {validation: 0.2}\nruns:",
+    )
     + "    grid: {seed: [1, 2]}\n  two:\n    dataset: other\n    model: scratch/tiny\n    device: cpu\n    threads: 1\n"
-    + "    epochs: 4\n    batch_size: 16\n    learning_rate: 1.0e-3\n    max_length: 24\n"
+    + "    epochs: 8\n    batch_size: 16\n    learning_rate: 1.0e-3\n    max_length: 24\n"
 )
-TWO = TWO.replace("epochs: 2", "epochs: 4")
+TWO = TWO.replace("epochs: 2", "epochs: 6")
 RUN_ASSETS = ("fine_tuned_model", "predictions", "eval_metrics")
 SENSORS = ("source_sensor", "retrain_sensor")
-QUIET_TICKS = 4
+QUIET_TICKS = 3
 LEVELS = ("take_snapshot", "train_and_evaluate", "refresh_leaderboard", "choose_champion")
 EVERYTHING = [
     "take_snapshot[small]",
@@ -35,9 +41,10 @@ EVERYTHING = [
 
 
 class Retraining:
-    """A project that is up to date, with both sensors switched on."""
+    """A project that is up to date, with both sensors switched on; `inbox` is what its webhook got."""
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: Servers, inbox: list[str]) -> None:
+        self.inbox = inbox
         self.servers = servers
         self.client = servers.client
         self.store = servers.project.store
@@ -95,14 +102,37 @@ class Retraining:
 
 
 @pytest.fixture(scope="module")
-def retraining(tmp_path_factory) -> Iterator[Retraining]:
+def webhook() -> Iterator[tuple[str, list[str]]]:
+    """The address of an HTTP server, and the messages that it got."""
+    inbox: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            inbox.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/secret", inbox
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def retraining(tmp_path_factory, webhook) -> Iterator[Retraining]:
     root = tmp_path_factory.mktemp("retraining")
     (root / "data").mkdir()
-    write_rows(root / "data" / "other.csv", small_rows(120, seed=8))
+    write_rows(root / "data" / "other.csv", small_rows(240, seed=8))
     project = Project(root, TWO)
-    project.environment["BERT_ASSETS_SENSOR_SECONDS"] = "2"
+    url, inbox = webhook
+    project.environment |= {"BERT_ASSETS_SENSOR_SECONDS": "2", "BERT_ASSETS_WEBHOOK": url}
     with Servers(project) as servers:
-        servers.limit_trainings(2)
+        for pool in ("training", "inference"):
+            servers.run("dagster", "instance", "concurrency", "set", pool, "2")
         taken = [servers.client.launch_run(["dataset_snapshot"], name) for name in ("small", "other")]
         for run in taken:
             servers.client.wait_for_status(run, "SUCCESS")
@@ -111,7 +141,7 @@ def retraining(tmp_path_factory) -> Iterator[Retraining]:
             servers.client.wait_for_status(run, "SUCCESS")
         for sensor in SENSORS:
             servers.client.start_sensor(sensor)
-        retraining = Retraining(servers)
+        retraining = Retraining(servers, inbox)
         retraining.wait_until_settled()
         yield retraining
 
@@ -159,13 +189,13 @@ def test_what_is_no_change_trains_nothing(retraining):
 def test_a_change_that_lands_during_a_training_is_caught_after_it(retraining):
     source = retraining.source("other")
     before = len(retraining.runs())
-    write_rows(source, small_rows(120, seed=9))
+    write_rows(source, small_rows(240, seed=9))
 
     def training() -> bool:
         return any(run.job == LEVELS[1] and run.status == "STARTED" for run in retraining.runs()[before:])
 
     retraining.client.wait_for("the training begins", training, seconds=120)
-    write_rows(source, small_rows(120, seed=10))
+    write_rows(source, small_rows(240, seed=10))
     retraining.wait_until_settled()
     launched = retraining.launched_after(before)
     assert [name for name in launched if name.startswith(LEVELS[1])] == ["train_and_evaluate[two]"] * 2
@@ -179,11 +209,20 @@ def test_poisoned_rows_train_nothing_and_the_old_models_stay(retraining):
     original = source.read_bytes()
     weights = retraining.weights("two")
     before = len(retraining.runs())
-    write_rows(source, [(text, "positive") for text, _ in small_rows(120, seed=10)])
+    write_rows(source, [(text, "positive") for text, _ in small_rows(240, seed=10)])
     run = retraining.wait_for_a_run_after(before)
     retraining.client.wait_for_status(run.id, "FAILURE")
     assert "every label in train is 'positive' (" in retraining.client.failure(run.id)
     retraining.wait_for_ticks(4)
     assert len(retraining.runs()) == before + 1
     assert retraining.weights("two") == weights
+
+    def told() -> list[str]:
+        return [message for message in retraining.inbox if "Run failed" in message]
+
+    retraining.client.wait_for("the webhook is told", told, seconds=60)
+    (message,) = told()
+    assert message.startswith("*Run failed*: dataset_snapshot [other]\n")
+    assert "every label in train is 'positive' (" in message
+    assert message.endswith(f"/runs/{run.id}|the run>")
     source.write_bytes(original)

@@ -1,0 +1,77 @@
+"""One webhook, named by BERT_ASSETS_WEBHOOK: what is told to it, and how. The address is a secret and never shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+VARIABLE = "BERT_ASSETS_WEBHOOK"
+UI_VARIABLE = "BERT_ASSETS_UI_URL"
+DEFAULT_UI = "http://127.0.0.1:3000"
+TIMEOUT_SECONDS = 10
+# Between the tries of one message; after the last the sensor's next look tries again.
+PAUSES = (0.5, 2.0)
+LONGEST_REASON = 1500
+
+
+class Unreachable(Exception):
+    """The webhook did not take a message; says why without its address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One message: what happened, to which asset's partition, why, and the Dagster run to look at."""
+
+    title: str
+    subject: str
+    reason: str
+    run_id: str
+
+    def text(self) -> str:
+        """As Slack's `mrkdwn`: a bold title, the subject, the reason, and a link to the run."""
+        reason = self.reason.strip()
+        if len(reason) > LONGEST_REASON:
+            reason = reason[: LONGEST_REASON - 1] + "…"
+        page = f"{(os.environ.get(UI_VARIABLE) or DEFAULT_UI).rstrip('/')}/runs/{self.run_id}"
+        lines = [f"*{_escaped(self.title)}*: {_escaped(self.subject)}", _escaped(reason), f"<{page}|the run>"]
+        return "\n".join(line for line in lines if line)
+
+
+def webhook_url() -> str | None:
+    """The webhook's address; None if it is unset."""
+    return os.environ.get(VARIABLE) or None
+
+
+def post(url: str, alert: Alert) -> None:
+    """Send the message, several times if need be; raises Unreachable."""
+    body = json.dumps({"text": alert.text()}).encode()
+    for pause in (*PAUSES, None):
+        try:
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+                return
+        except urllib.error.HTTPError as error:
+            problem = f"it answers {error.code}"
+        except (OSError, ValueError) as error:
+            problem = type(getattr(error, "reason", error)).__name__
+        if pause is not None:
+            time.sleep(pause)
+    raise Unreachable(f"the webhook at {_host(url)} ({VARIABLE}) took no message: {problem}")
+
+
+def _host(url: str) -> str:
+    """Scheme and host alone: what comes after them is the secret."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.hostname}" if parts.hostname else "an address without a host"
+    except ValueError:
+        return "an address that is no URL"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,143 @@
+"""`bert-assets watch`: a training's progress, whoever started it; reads the store alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from bert_assets.cli.run import unknown_run
+from bert_assets.config.experiments import load_experiments
+from bert_assets.config.paths import store_root
+from bert_assets.errors import UserError
+from bert_assets.stages.live import Live, look
+from bert_assets.store.store import Store
+
+LOOK_SECONDS = 0.5
+
+
+@click.command("watch")
+@click.argument("run", metavar="RUN")
+@click.option("--wait", is_flag=True, help="Wait for a training that has not begun yet.")
+@click.option("--once", is_flag=True, help="Print how it stands now, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per change.")
+def command(run: str, wait: bool, once: bool, as_json: bool) -> None:
+    """Follow the training of RUN: step, loss, rate, time left, evaluations and the last checkpoint.
+
+    It works for runs started from the UI, a sensor, a schedule or another shell, as long as they use the same store.
+    Ctrl-C ends the watching, never the training.
+    """
+    experiments = load_experiments()
+    if run not in experiments.runs:
+        raise UserError(unknown_run(experiments, run))
+    store = Store(store_root())
+    live = look(store, run)
+    while wait and not once and live.state != "training":
+        time.sleep(LOOK_SECONDS)
+        live = look(store, run)
+    console = Console(stderr=as_json)
+    if once or live.state != "training":
+        click.echo(json.dumps(live.document()) if as_json else ending(live))
+        return
+    follow(store, live, console, as_json)
+
+
+def follow(store: Store, live: Live, console: Console, as_json: bool) -> None:
+    """Show each change until the training ends, and then how it ended."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+        disable=as_json or not console.is_terminal,
+    )
+    shown: Live | None = None
+    with bar:
+        task = bar.add_task(live.run, total=None, note="")
+        if not as_json:
+            console.print(f"{live.run} is trained by {live.holder}", highlight=False, soft_wrap=True)
+        while live.state == "training":
+            if shown is None or changed(shown, live):
+                if as_json:
+                    click.echo(json.dumps(live.document()))
+                    sys.stdout.flush()
+                else:
+                    bar.update(task, total=live.total_steps, completed=live.step, note=note(live))
+                    tell(console, shown, live)
+                shown = live
+            time.sleep(LOOK_SECONDS)
+            live = look(store, live.run)
+    click.echo(json.dumps(live.document()) if as_json else ending(live))
+
+
+def changed(before: Live, now: Live) -> bool:
+    return {**before.document(), "checkpoint_age": None} != {**now.document(), "checkpoint_age": None}
+
+
+def tell(console: Console, before: Live | None, now: Live) -> None:
+    """Lines that stay: evaluations and checkpoints; without a terminal, progress too."""
+    lines = []
+    if now.evaluation is not None and (before is None or before.evaluation != now.evaluation):
+        lines.append(evaluation_line(now.evaluation))
+    if now.checkpoint_step is not None and (before is None or before.checkpoint_step != now.checkpoint_step):
+        lines.append(f"checkpoint at step {now.checkpoint_step}")
+    if not console.is_terminal and (before is None or before.step != now.step):
+        lines.append(f"step {now.step}/{now.total_steps or '?'}: {note(now)}")
+    for line in lines:
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+def note(live: Live) -> str:
+    parts = []
+    if live.loss is not None:
+        parts.append(f"loss {live.loss:.4f}")
+    if live.learning_rate is not None:
+        parts.append(f"learning rate {live.learning_rate:.2e}")
+    if live.examples_per_second is not None:
+        parts.append(f"{live.examples_per_second:.0f} rows/s")
+    if live.seconds_left is not None:
+        parts.append(f"{duration(live.seconds_left)} left")
+    return ", ".join(parts) or "no step is logged yet"
+
+
+def evaluation_line(evaluation: dict[str, Any]) -> str:
+    figures = [
+        f"{name.replace('_', ' ')} {value:.4f}"
+        for name, value in evaluation.items()
+        if name.startswith("validation_")
+    ]
+    return f"evaluation at step {evaluation['step']}: {', '.join(figures)}"
+
+
+def ending(live: Live) -> str:
+    """How the run stands, and what to do next."""
+    again = f"`bert-assets run {live.run}`"
+    if live.state == "training":
+        checkpoint = (
+            f"; last checkpoint at step {live.checkpoint_step}, {duration(live.checkpoint_age or 0)} ago"
+            if live.checkpoint_step is not None
+            else ""
+        )
+        where = f"step {live.step}/{live.total_steps or '?'}: {note(live)}{checkpoint}"
+        return f"{live.run} is trained by {live.holder}: {where}"
+    if live.state == "interrupted":
+        return (
+            f"{live.run} is not trained at this moment; its checkpoint of step {live.checkpoint_step} is there. {again}, "
+            "or re-executing its Dagster run, goes on from it"
+        )
+    if live.state == "trained":
+        return f"{live.run} is trained ({str(live.model_id)[:12]}); `bert-assets runs` shows its figures"
+    return f"{live.run} was never trained; {again} trains it, --wait waits for somebody else to"
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,145 @@
+"""How a training stands at this moment, read from the store alone: whoever started it, from wherever."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bert_assets.errors import StoreError
+from bert_assets.store.lease import is_held
+from bert_assets.store.process import Process
+from bert_assets.store.store import Store
+
+State = Literal["never", "training", "interrupted", "trained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A run's training. Figures are null before the first logged step; `seconds_left` is an estimate by its rate.
+
+    `checkpoint_step` is the newest checkpoint's, `checkpoint_age` its age in seconds; `holder` is host and process.
+    """
+
+    run: str
+    state: State
+    model_id: str | None = None
+    holder: str | None = None
+    step: int = 0
+    total_steps: int | None = None
+    epoch: float | None = None
+    loss: float | None = None
+    learning_rate: float | None = None
+    examples_per_second: float | None = None
+    seconds_left: float | None = None
+    checkpoint_step: int | None = None
+    checkpoint_age: float | None = None
+    evaluation: dict[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def look(store: Store, run: str) -> Live:
+    """How the run's newest training stands."""
+    work = _work_of(store, run)
+    pointer = _pointer(store, run)
+    if work is not None and is_held(work):
+        return _read(work, run, "training")
+    if work is not None and store.children(f"work/{work.name}/checkpoints"):
+        return _read(work, run, "interrupted")
+    if pointer is not None:
+        return Live(run=run, state="trained", model_id=pointer["model_id"])
+    return Live(run=run, state="never")
+
+
+def _work_of(store: Store, run: str) -> Path | None:
+    """Where the run was trained last. A recipe that two runs share is trained under the name of one of them."""
+    found: list[tuple[float, Path]] = []
+    for model_id in store.children("work"):
+        recipe = store.path(f"work/{model_id}/recipe.json")
+        try:
+            if json.loads(recipe.read_bytes()).get("run") == run:
+                found.append((recipe.stat().st_mtime, recipe.parent))
+        except (OSError, ValueError):
+            continue
+    return max(found)[1] if found else None
+
+
+def _pointer(store: Store, run: str) -> dict[str, Any] | None:
+    try:
+        return store.read_pointer(f"runs/{run}.json")
+    except StoreError:
+        return None
+
+
+def _read(work: Path, run: str, state: State) -> Live:
+    entries = _entries(work / "progress.jsonl")
+    trained = next((entry for entry in reversed(entries) if entry["event"] == "train"), {})
+    evaluation = next((entry for entry in reversed(entries) if entry["event"] == "evaluation"), None)
+    last = entries[-1] if entries else {}
+    checkpoint_step, checkpoint_age = _checkpoint(work)
+    step, total = last.get("step", 0), last.get("total_steps")
+    rate = trained.get("examples_per_second")
+    rows = _rows_per_step(work)
+    return Live(
+        run=run,
+        state=state,
+        model_id=work.name,
+        holder=_holder(work) if state == "training" else None,
+        step=step,
+        total_steps=total,
+        epoch=last.get("epoch"),
+        loss=trained.get("loss"),
+        learning_rate=trained.get("learning_rate"),
+        examples_per_second=rate,
+        seconds_left=(total - step) * rows / rate if total and rate and rows else None,
+        checkpoint_step=checkpoint_step,
+        checkpoint_age=checkpoint_age,
+        evaluation=evaluation,
+    )
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """What is logged; a last line that is still being written is left out."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break
+    return entries
+
+
+def _rows_per_step(work: Path) -> int | None:
+    try:
+        settings = json.loads((work / "recipe.json").read_bytes())["recipe"]["settings"]
+        return settings["batch_size"] * settings["gradient_accumulation"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _checkpoint(work: Path) -> tuple[int | None, float | None]:
+    names = sorted(path.name for path in (work / "checkpoints").glob("step-*"))
+    if not names:
+        return None, None
+    try:
+        age = max(0.0, time.time() - (work / "checkpoints" / names[-1]).stat().st_mtime)
+    except OSError:  # pruned since
+        age = None
+    return int(names[-1].removeprefix("step-")), age
+
+
+def _holder(work: Path) -> str | None:
+    leases = sorted((work / "lease").glob("*.json"))
+    try:
+        process = Process.from_name(json.loads(leases[-1].read_bytes())["holder"])
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+    return f"process {process.pid} of {process.host}"

@@ -11,6 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Imported before any fork, computed with only after it: children must not pay for these.
+import matplotlib.pyplot  # noqa: F401
+import scipy.stats  # noqa: F401
+import sklearn.metrics  # noqa: F401
+import transformers.models.bert.modeling_bert  # noqa: F401
+
 import bert_assets.assets.io_managers as pointers
 from bert_assets.stages import evaluation
 from bert_assets.stages.evaluation import evaluate_predictions

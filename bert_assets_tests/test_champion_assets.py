@@ -150,7 +150,9 @@ def test_a_dataset_with_other_classes_is_refused_clearly(tmp_path, instance):
     graph = Graph(tmp_path, instance)
     graph.evaluate_all("one-s1")
     assert graph.materialize("champion_model", partition="small").success
-    rows = [(text, "mixed" if number % 3 == 0 else label) for number, (text, label) in enumerate(small_rows(240))]
+    rows = [
+        (text, "mixed" if number % 3 == 0 else label) for number, (text, label) in enumerate(small_rows(240))
+    ]
     write_rows(graph.root / "data" / "small.csv", rows)
     assert graph.materialize("dataset_snapshot", partition="small").success
     result = graph.materialize("champion_evaluation", partition="small")

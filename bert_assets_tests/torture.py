@@ -28,12 +28,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-# Imported before any fork, computed with only after it: children must not pay for these.
-import matplotlib.pyplot  # noqa: F401
-import scipy.stats  # noqa: F401
-import sklearn.metrics  # noqa: F401
 import torch
-import transformers.models.bert.modeling_bert  # noqa: F401
 
 from bert_assets_tests.attempts import SETTINGS, error_of, fork_attempt, outcome, store_of, wait
 from bert_assets_tests.kills import (

@@ -190,7 +190,7 @@ def kill_group(running: subprocess.Popen[str]) -> None:
     running.wait()
 
 
-def record(root: Path, variant: str, install: Callable[[World, Callable[..., None]], object]) -> list[list]:
+def record(root: Path, variant: str, install: Callable[[World, Callable[..., object]], object]) -> list[list]:
     """What an undisturbed attempt tells at each instant that `install` knows."""
     log = root.with_suffix(".log")
 

@@ -63,10 +63,10 @@ def install(moment: str, assets: list[str]) -> None:
 
     write_pointer = Store.write_pointer
 
-    def write_pointer_or_die(store: Store, relative: str, document: dict[str, Any]) -> None:
+    def write_pointer_or_die(self: Store, relative: str, document: dict[str, Any]) -> None:
         if moment == "pointer" and handling and handling[-1] in assets:
             die_once(handling[-1])
-        write_pointer(store, relative, document)
+        write_pointer(self, relative, document)
 
     for manager in MANAGERS:
         manager.handle_output = dying(manager.handle_output)

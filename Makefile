@@ -8,7 +8,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help setup demo test test-e2e torture lint format ui screenshots bench-quality bench-checkpoints clean
 
 help: ## Show what there is
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
 setup: .venv/installed ## Make .venv with the exact versions of constraints.txt
 

@@ -54,7 +54,7 @@ def main() -> None:
     )
     given = parser.parse_args().project
     with contextlib.ExitStack() as stack:
-        root = given or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bert-assets-")))
+        root = given or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo_")))
         environment = make_project(root.resolve())
         train(root, environment)
         address = stack.enter_context(webserver(root, environment))

@@ -136,7 +136,7 @@ class Client:
     def runs_of_backfill(self, backfill: str) -> list[Run]:
         return self.runs(tags=[{"key": "dagster/backfill", "value": backfill}])
 
-    def wait_for_status(self, run: str, *statuses: str, seconds: float = 180) -> Run:
+    def wait_for_status(self, run: str, *statuses: str, seconds: float = 300) -> Run:
         """The run, once it has one of the statuses; raises as soon as it has ended with another."""
 
         def look() -> Run | None:
@@ -205,7 +205,7 @@ class Client:
             },
         }
 
-    def wait_for_backfill(self, backfill: str, *, seconds: float = 300) -> dict[str, Any]:
+    def wait_for_backfill(self, backfill: str, *, seconds: float = 600) -> dict[str, Any]:
         """The backfill, once it has ended in whatever way."""
 
         def look() -> dict[str, Any] | None:

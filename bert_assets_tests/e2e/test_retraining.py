@@ -58,7 +58,7 @@ class Retraining:
 
     def wait_until_settled(self) -> None:
         """Until nothing runs, and both sensors looked several times since the last run ended and asked for nothing."""
-        self.client.wait_for("everything settles", self._settled, seconds=300)
+        self.client.wait_for("everything settles", self._settled, seconds=600)
 
     def _settled(self) -> bool:
         if any(run.status not in FINISHED for run in self.runs()):

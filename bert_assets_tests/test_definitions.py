@@ -1,12 +1,9 @@
-"""The code location: what it holds, what it costs to load, who may import whom, and that the daemon loads it."""
+"""The code location: what it holds, what it costs to load, and who may import whom."""
 
 import ast
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -127,32 +124,3 @@ def test_inference_is_in_no_job(definitions):
 def test_experiments_with_datasets_alone_load(tmp_path):
     world = make_world(tmp_path, yaml=YAML.split("runs:")[0])
     assert build_definitions(world.experiments, world.store.root).resolve_asset_graph()
-
-
-def test_the_daemon_loads_the_code_location(tmp_path):
-    make_world(tmp_path)
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(REPOSITORY / "dagster.yaml", home)
-    environment = {**os.environ, "BERT_ASSETS_ROOT": str(tmp_path), "DAGSTER_HOME": str(home)}
-    binaries = Path(sys.executable).parent
-    daemon = subprocess.Popen(
-        [binaries / "dagster-daemon", "run", "-w", str(REPOSITORY / "workspace.yaml")],
-        env=environment,
-        cwd="/",
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        alive = False
-        while not alive and time.monotonic() < deadline and daemon.poll() is None:
-            check = [binaries / "dagster-daemon", "liveness-check"]
-            alive = subprocess.run(check, env=environment, capture_output=True, check=False).returncode == 0
-    finally:
-        daemon.send_signal(signal.SIGINT)
-        output, _ = daemon.communicate(timeout=60)
-    assert alive, output
-    assert "Instance is configured with the following daemons" in output
-    assert "Error" not in output

@@ -43,6 +43,13 @@ def most_at_once(runs: list[Run]) -> int:
     return max(going_on)
 
 
+def test_the_daemon_loads_the_code_location_without_an_error(servers):
+    log = servers.logs / "daemon.log"
+    servers.client.wait_for("the daemon tells of its parts", lambda: "following daemons" in log.read_text())
+    assert "Instance is configured with the following daemons" in log.read_text()
+    assert "Error" not in log.read_text()
+
+
 def test_a_backfill_trains_one_partition_at_a_time(servers):
     client = servers.client
     partitions = ["one-s1", "one-s2", "one-s3", "one-s4"]

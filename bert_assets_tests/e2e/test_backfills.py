@@ -45,7 +45,9 @@ def most_at_once(runs: list[Run]) -> int:
 
 def test_the_daemon_loads_the_code_location_without_an_error(servers):
     log = servers.logs / "daemon.log"
-    servers.client.wait_for("the daemon tells of its parts", lambda: "following daemons" in log.read_text())
+    servers.client.wait_for(
+        "the daemon tells of its parts", lambda: "following daemons" in log.read_text(), seconds=120
+    )
     assert "Instance is configured with the following daemons" in log.read_text()
     assert "Error" not in log.read_text()
 

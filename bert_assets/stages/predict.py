@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from bert_assets.stages.packed_bert import DTYPES, Packed, PackedBert, is_packable
 from bert_assets.stages.tokens import TokenizedSplit, collate
 
 if TYPE_CHECKING:
@@ -55,11 +56,19 @@ def predict_logits(
     logits = np.empty((len(order), model.config.num_labels or 1), dtype=np.float32)
     start = 0
     with torch.inference_mode():
+        packed = (
+            PackedBert(model, dtype=DTYPES[precision], frozen=True)
+            if device.type == "cpu" and is_packable(model)
+            else None
+        )
         while start < len(order):
             rows = order[start : start + batch_rows(tokens.lengths[order[start:]])]
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                output = model(**inputs.collate(tokens, rows, device)).logits.float().cpu().numpy()
-            logits[rows] = output
+            if packed is not None:
+                output = packed.logits(Packed.of(tokens, rows, type_ids=inputs.type_ids))
+            else:
+                with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                    output = model(**inputs.collate(tokens, rows, device)).logits
+            logits[rows] = output.float().cpu().numpy()
             start += len(rows)
             beat()
     return logits

@@ -22,8 +22,10 @@ from bert_assets.config.schema import RunConfig
 from bert_assets.errors import BertAssetsError, StoreError, UserError
 from bert_assets.stages.base_model import BaseModel, build_model
 from bert_assets.stages.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Rejected, model_tensors
+from bert_assets.stages.forward import Forward, training_forward
 from bert_assets.stages.interrupts import Interrupt, TrainingInterrupted, TrainingTimedOut
 from bert_assets.stages.numerics import differences
+from bert_assets.stages.optimizer import make_optimizer, optimizer_tensors, restore_optimizer
 from bert_assets.stages.predict import Inputs, predict_logits, quick_metrics, selection_score
 from bert_assets.stages.schedule import Schedule, batch_order, step_seed
 from bert_assets.stages.tokens import TokenizedSplit
@@ -124,8 +126,11 @@ def train(
     )
     model = build_model(base, task=data.task, class_names=data.class_names, seed=run.seed)
     torch.nn.Module.to(model, device)
-    optimizer = make_optimizer(model, run)
     inputs = Inputs.of(model)
+    forward = training_forward(
+        model, tokens, schedule, device=device, precision=run.precision, weight_decay=run.weight_decay
+    )
+    optimizer = make_optimizer(forward.parameters, run)
 
     checkpoint, rejected = checkpoints.newest_valid()
     changed = [] if checkpoint is None else differences(checkpoint.state["numerics"], numerics)
@@ -134,7 +139,7 @@ def train(
         checkpoint, changed = None, []
         checkpoints.clear(lease)
     require_space(model, checkpoints, keep=run.keep_checkpoints)
-    state = State() if checkpoint is None else restore(checkpoint, model, optimizer)
+    state = State() if checkpoint is None else restore(checkpoint, model, forward, optimizer)
     resumed_from = None if checkpoint is None else checkpoint.step
     state.numerics_changed += changed
     write_log(progress_file, state.log)
@@ -159,11 +164,12 @@ def train(
     def save(done: int) -> None:
         nonlocal saved_at
         state.seconds = seconds_before + time.monotonic() - started
+        forward.write_model(done)
         folder = checkpoints.save(
             lease,
             done,
             model=model_tensors(model),
-            optimizer=optimizer_tensors(model, optimizer),
+            optimizer=optimizer_tensors(forward.parameters, optimizer),
             state={**state.document(), "numerics": numerics},
         )
         beat()
@@ -186,15 +192,11 @@ def train(
         batches = order[index * run.gradient_accumulation : (index + 1) * run.gradient_accumulation]
         step_rows = sum(len(rows) for rows in batches)
 
-        # Dropout depends on the seed and the step alone, so no generator state has to survive a kill.
-        torch.manual_seed(step_seed(run.seed, done))
-        model.train()
+        forward.begin_step(step_seed(run.seed, done))
         step_loss = 0.0
         for rows in batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bf16"):
-                logits = model(**inputs.collate(tokens, rows, device)).logits
             # Weighted by rows, so that accumulated batches equal one large batch also when the last is smaller.
-            loss = loss_of(logits, labels[rows], data.task) * (len(rows) / step_rows)
+            loss = loss_of(forward.logits(rows), labels[rows], data.task) * (len(rows) / step_rows)
             loss.backward()
             step_loss += loss.item()
             beat()
@@ -203,7 +205,7 @@ def train(
                 f"the training loss of step {done + 1} is {step_loss}: the training diverged. Lower "
                 f"learning_rate (now {run.learning_rate:g}), set max_grad_norm, or use precision: fp32."
             )
-        torch.nn.utils.clip_grad_norm_(model.parameters(), run.max_grad_norm, foreach=True)
+        optimizer.clip(run.max_grad_norm)
         learning_rate = schedule.learning_rate_at(done)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
@@ -229,6 +231,7 @@ def train(
 
         improved = False
         if schedule.is_evaluated(done) and len(data.labels.get("validation", ())):
+            forward.write_model(done)
             predicted = predict_logits(model, inputs, data.tokens["validation"], device, run.precision, beat)
             metrics = quick_metrics(predicted, data.labels["validation"], data.task)
             if not math.isfinite(metrics["loss"]):
@@ -252,6 +255,7 @@ def train(
         if stopping:
             raise stopped(run, interrupt, done, schedule.total_steps)
 
+    forward.write_model(done)
     seconds = seconds_before + time.monotonic() - started
     if state.best_step is not None and state.best_step != done:
         load_weights(checkpoints.folder / f"step-{state.best_step:08d}" / MODEL, model)
@@ -353,35 +357,12 @@ def require_space(model: torch.nn.Module, checkpoints: Checkpoints, *, keep: int
         )
 
 
-def make_optimizer(model: torch.nn.Module, run: RunConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019), fused, without decay on biases and normalization weights."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": run.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=run.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
-
-
-def optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state as `<parameter>/<moment>`; empty before the first step."""
-    names: dict[torch.Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
-    return {
-        f"{names[parameter]}/{key}": value
-        for parameter, values in optimizer.state.items()
-        for key, value in values.items()
-    }
-
-
-def restore(checkpoint: Checkpoint, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
+def restore(
+    checkpoint: Checkpoint, model: torch.nn.Module, forward: Forward, optimizer: torch.optim.Optimizer
+) -> State:
     load_weights(checkpoint.folder / MODEL, model)
-    parameters = dict(model.named_parameters())
-    for key, value in checkpoint.tensors(OPTIMIZER).items():
-        name, _, moment = key.rpartition("/")
-        parameter = parameters[name]
-        # The step counts stay where the optimizer makes them: beside the parameter when it is fused.
-        optimizer.state[parameter][moment] = value.to(parameter.device)
+    forward.read_model()
+    restore_optimizer(forward.parameters, optimizer, checkpoint.tensors(OPTIMIZER))
     return State.from_document(checkpoint.state)
 
 

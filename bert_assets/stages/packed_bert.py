@@ -1,0 +1,287 @@
+"""BERT's forward pass over the tokens of a batch end to end: no padding, and no work whose result nobody reads.
+
+It computes what `BertForSequenceClassification` of transformers computes, with that model's own parameters, and saves:
+
+- padding: every layer sees the real tokens alone, shape (tokens, hidden); only attention's small products are padded,
+  to the longest row of the batch, and rows of a batch are of nearly equal length (schedule.py);
+- the last layer of all tokens but the first of each row, since the classifier reads no other;
+- drawing dropout's masks one number after the other (dropout.py);
+- a gradient for words that the training rows do not hold (word_rows.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from bert_assets.stages.dropout import Dropout
+from bert_assets.stages.tokens import TokenizedSplit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": partial(functional.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
+    "relu": functional.relu,
+}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def is_packable(model: PreTrainedModel) -> bool:
+    """Whether the model is a BERT classifier of the kind that this module computes."""
+    config = model.config
+    return (
+        type(model).__name__ == "BertForSequenceClassification"
+        and config.hidden_act in ACTIVATIONS
+        and getattr(config, "position_embedding_type", None) in (None, "absolute")
+        and not getattr(config, "is_decoder", False)
+        and not getattr(config, "add_cross_attention", False)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """Rows of a batch, their tokens end to end.
+
+    `ids`, `positions` and `type_ids` (None if the model has one type only): int64, shape (tokens,). `first`: the index
+    of each row's first token, int64, shape (rows,). `places`: where each token stands among rows padded to `longest`,
+    int64, shape (tokens,); None if no row is shorter than that.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    type_ids: torch.Tensor | None
+    first: torch.Tensor
+    rows: int
+    longest: int
+    places: torch.Tensor | None
+
+    @classmethod
+    def of(
+        cls, tokens: TokenizedSplit, rows: np.ndarray, *, type_ids: bool, place: np.ndarray | None = None
+    ) -> Packed:
+        """The rows of `tokens`, numbered by `place` (vocabulary,) if it is given (word_rows.py)."""
+        lengths = tokens.lengths[rows]
+        longest = int(lengths.max())
+        inside = np.arange(longest) < lengths[:, None]
+        row, position = np.nonzero(inside)
+        source = tokens.offsets[rows][row] + position
+        ids = tokens.ids[source]
+        return cls(
+            ids=torch.from_numpy(ids.astype(np.int64) if place is None else place[ids]),
+            positions=torch.from_numpy(position),
+            type_ids=torch.from_numpy(tokens.type_ids[source].astype(np.int64)) if type_ids else None,
+            first=torch.from_numpy(np.cumsum(lengths) - lengths),
+            rows=len(rows),
+            longest=longest,
+            places=None if inside.all() else torch.from_numpy(row * longest + position),
+        )
+
+    def padded(self, values: torch.Tensor) -> torch.Tensor:
+        """`values` of shape (tokens, n) as (rows · longest, n), zero where there is no token."""
+        if self.places is None:
+            return values
+        return values.new_zeros(self.rows * self.longest, values.shape[1]).index_copy_(0, self.places, values)
+
+    def unpadded(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self.places is None else values.index_select(0, self.places)
+
+    @cached_property
+    def beyond(self) -> torch.Tensor | None:
+        """True where there is no token: bool, shape (rows, longest); None if there is one everywhere."""
+        if self.places is None:
+            return None
+        return (
+            torch.ones(self.rows * self.longest, dtype=torch.bool)
+            .index_fill_(0, self.places, False)
+            .view(self.rows, self.longest)
+        )
+
+
+class PackedBert:
+    """The forward pass of one model, whose parameters stay where they are.
+
+    Matrix products are in `dtype`; sums and normalizations in float32. `frozen` promises that the parameters do not change while
+    the object is in use, so that they are converted once.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, *, dtype: torch.dtype = torch.float32, frozen: bool = False
+    ) -> None:
+        if not is_packable(model):
+            raise ValueError(f"a {type(model).__name__} is not computed by this module")
+        self.model: Any = model
+        self.dtype = dtype
+        self._converted: dict[int, tuple[torch.Tensor, torch.Tensor]] | None = {} if frozen else None
+        config = model.config
+        self.heads: int = config.num_attention_heads
+        self.has_types: bool = config.type_vocab_size > 1
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.hidden_dropout: float = config.hidden_dropout_prob
+        self.attention_dropout: float = config.attention_probs_dropout_prob
+        classifier = config.classifier_dropout
+        self.classifier_dropout: float = self.hidden_dropout if classifier is None else classifier
+
+    def logits(
+        self,
+        batch: Packed,
+        *,
+        dropout: Dropout | None = None,
+        words: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Logits, float32, shape (rows, outputs).
+
+        `words` gives the embeddings of the batch's ids, (tokens, hidden), in place of the model's own.
+        """
+        bert = self.model.bert
+        hidden = self._embed(batch, dropout, words)
+        *layers, last = bert.encoder.layer
+        for layer in layers:
+            hidden = self._layer(layer, batch, hidden, hidden, batch.longest, dropout)
+        # The classifier reads the first token of each row, so the last layer need not compute the others.
+        first = hidden.index_select(0, batch.first)
+        first = self._layer(last, batch, hidden, first, 1, dropout)
+        pooled = torch.tanh(self._linear(first, bert.pooler.dense).float())
+        pooled = _drop(pooled, self.classifier_dropout, dropout)
+        return functional.linear(pooled, self.model.classifier.weight, self.model.classifier.bias)
+
+    def _embed(
+        self, batch: Packed, dropout: Dropout | None, words: Callable[[torch.Tensor], torch.Tensor] | None
+    ) -> torch.Tensor:
+        parts = self.model.bert.embeddings
+        hidden = (words or parts.word_embeddings)(batch.ids)
+        hidden = hidden + functional.embedding(batch.positions, parts.position_embeddings.weight)
+        types = parts.token_type_embeddings.weight
+        of_type = types[0] if batch.type_ids is None else functional.embedding(batch.type_ids, types)
+        hidden = hidden + of_type
+        return _drop(_normalize(hidden, parts.LayerNorm), self.hidden_dropout, dropout)
+
+    def _layer(
+        self,
+        layer: Any,
+        batch: Packed,
+        hidden: torch.Tensor,
+        asking: torch.Tensor,
+        asking_per_row: int,
+        dropout: Dropout | None,
+    ) -> torch.Tensor:
+        """One layer for the tokens `asking`, (rows · asking_per_row or packed, hidden), which attend to `hidden`."""
+        own, output = layer.attention.self, layer.attention.output
+        # Three products: one of their weights side by side takes longer, for the copies that it needs.
+        source = hidden.to(self.dtype)
+        of_all = asking is hidden
+        query = self._linear(source if of_all else asking, own.query)
+        key, value = (
+            batch.padded(self._linear(source, own.key)),
+            batch.padded(self._linear(source, own.value)),
+        )
+        if of_all:
+            query = batch.padded(query)
+        mask = self._attention_mask(batch, asking_per_row, dropout)
+        found = _Attention.apply(query, key, value, mask, batch.beyond, batch.rows, self.heads)
+        if of_all:
+            found = batch.unpadded(found)
+        found = self._add(self._linear(found, output.dense), asking, dropout)
+        asking = _normalize(found, output.LayerNorm)
+        wide = self.activation(self._linear(asking, layer.intermediate.dense))
+        narrow = self._linear(wide, layer.output.dense)
+        return _normalize(self._add(narrow, asking, dropout), layer.output.LayerNorm)
+
+    def _linear(self, values: torch.Tensor, layer: Any) -> torch.Tensor:
+        converted = None if self._converted is None else self._converted.get(id(layer))
+        if converted is None:
+            converted = layer.weight.to(self.dtype), layer.bias.to(self.dtype)
+            if self._converted is not None:
+                self._converted[id(layer)] = converted
+        return functional.linear(values.to(self.dtype), *converted)
+
+    def _attention_mask(self, batch: Packed, asking: int, dropout: Dropout | None) -> torch.Tensor | None:
+        if dropout is None:
+            return None
+        return dropout.mask(self.attention_dropout, batch.rows * self.heads, asking, batch.longest)
+
+    def _add(self, values: torch.Tensor, residual: torch.Tensor, dropout: Dropout | None) -> torch.Tensor:
+        mask = None if dropout is None else dropout.mask(self.hidden_dropout, *values.shape)
+        values = values.float()
+        return residual + values if mask is None else _MaskedSum.apply(values, residual, mask)
+
+
+def _normalize(values: torch.Tensor, layer: Any) -> torch.Tensor:
+    return functional.layer_norm(values, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+
+
+def _drop(values: torch.Tensor, probability: float, dropout: Dropout | None) -> torch.Tensor:
+    mask = None if dropout is None else dropout.mask(probability, *values.shape)
+    return values if mask is None else values * mask
+
+
+class _MaskedSum(torch.autograd.Function):
+    """residual + values · mask, in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, values, residual, mask):
+        ctx.save_for_backward(mask)
+        return torch.addcmul(residual, values, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients):
+        (gradient,) = gradients
+        (mask,) = ctx.saved_tensors
+        return gradient * mask, gradient, None
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(query · keyᵀ / √size), masked by dropout, times value; over rows of equal length (padded).
+
+    `query`, `key`, `value`: (rows · n, hidden); `mask`: (rows · heads, queries, keys) or None; `beyond`: True where
+    there is no key, (rows, keys), or None.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query, key, value, mask, beyond, rows, heads):
+        size = query.shape[1] // heads
+        query, key, value = (_by_head(part, rows, heads) for part in (query, key, value))
+        scores = torch.bmm(query, key.transpose(1, 2)).float().mul_(size**-0.5)
+        if beyond is not None:
+            scores.view(rows, heads, *scores.shape[1:]).masked_fill_(beyond[:, None, None, :], -torch.inf)
+        weights = torch.softmax(scores, -1)
+        ctx.save_for_backward(query, key, value, weights, mask)
+        ctx.rows, ctx.heads = rows, heads
+        if mask is not None:
+            weights = weights * mask
+        return _merged(torch.bmm(weights.to(value.dtype), value), rows, heads)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients):
+        query, key, value, weights, mask = ctx.saved_tensors
+        rows, heads = ctx.rows, ctx.heads
+        gradient = _by_head(gradients[0], rows, heads)
+        masked = weights if mask is None else weights * mask
+        of_value = torch.bmm(masked.to(gradient.dtype).transpose(1, 2), gradient)
+        of_weights = torch.bmm(gradient, value.transpose(1, 2)).float()
+        if mask is not None:
+            of_weights.mul_(mask)
+        of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, torch.float32)
+        of_scores = of_scores.mul_(query.shape[2] ** -0.5).to(query.dtype)
+        of_query, of_key = torch.bmm(of_scores, key), torch.bmm(of_scores.transpose(1, 2), query)
+        return (*(_merged(part, rows, heads) for part in (of_query, of_key, of_value)), *[None] * 4)
+
+
+def _by_head(values: torch.Tensor, rows: int, heads: int) -> torch.Tensor:
+    """(rows · n, heads · size) as (rows · heads, n, size)."""
+    split = values.view(rows, -1, heads, values.shape[1] // heads)
+    return split.transpose(1, 2).reshape(rows * heads, split.shape[1], split.shape[3])
+
+
+def _merged(values: torch.Tensor, rows: int, heads: int) -> torch.Tensor:
+    """(rows · heads, n, size) as (rows · n, heads · size)."""
+    split = values.view(rows, heads, *values.shape[1:])
+    return split.transpose(1, 2).reshape(rows * values.shape[1], heads * values.shape[2])

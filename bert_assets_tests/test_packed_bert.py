@@ -1,0 +1,287 @@
+"""The project's own pass over BERT computes what transformers computes: logits, gradients, whole trainings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from torch.nn import functional
+
+from bert_assets.stages.dropout import Dropout
+from bert_assets.stages.forward import PackedForward, TransformersForward, training_forward
+from bert_assets.stages.optimizer import make_optimizer
+from bert_assets.stages.packed_bert import Packed, PackedBert, is_packable
+from bert_assets.stages.predict import Inputs, predict_logits
+from bert_assets.stages.schedule import Schedule
+from bert_assets.stages.tokens import TokenizedSplit
+from bert_assets_tests.world import make_world
+
+VOCABULARY = 60
+CPU = torch.device("cpu")
+
+
+def make_model(**config) -> Any:
+    settings = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 3,
+        "intermediate_size": 40,
+        "max_position_embeddings": 40,
+        "num_labels": 3,
+        **config,
+    }
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.for_model("bert", **settings)
+    )
+    # Wide enough apart that an error in any part shows; from_config draws the biases as zeros.
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return model
+
+
+def make_tokens(lengths: list[int], seed: int = 0) -> TokenizedSplit:
+    random = np.random.default_rng(seed)
+    total = sum(lengths)
+    return TokenizedSplit(
+        ids=random.integers(1, VOCABULARY // 2, total).astype(np.int32),
+        type_ids=random.integers(0, 2, total).astype(np.uint8),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        truncated=np.zeros(len(lengths), bool),
+    )
+
+
+def run_config(tmp_path, **changes):
+    return make_world(tmp_path).experiments.runs["one"].model_copy(update=changes)
+
+
+def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    found = {
+        name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None
+    }
+    model.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
+@pytest.mark.parametrize("types", [1, 2])
+@pytest.mark.parametrize("lengths", [[7, 7, 7], [1, 5, 30, 12], [9], [1, 1]])
+def test_logits_and_gradients_are_those_of_transformers(lengths, types, activation):
+    model = make_model(type_vocab_size=types, hidden_act=activation).eval()
+    tokens = make_tokens(lengths)
+    rows = np.arange(len(lengths))
+    labels = torch.arange(len(lengths)) % 3
+
+    inputs = Inputs.of(model)
+    expected = model(**inputs.collate(tokens, rows, CPU)).logits
+    functional.cross_entropy(expected, labels).backward()
+    of_transformers = gradients(model)
+
+    logits = PackedBert(model).logits(Packed.of(tokens, rows, type_ids=inputs.type_ids))
+    functional.cross_entropy(logits, labels).backward()
+    own = gradients(model)
+
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    assert own.keys() == of_transformers.keys()
+    for name, gradient in of_transformers.items():
+        torch.testing.assert_close(own[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_with_bf16_logits_and_gradients_are_near():
+    model = make_model().eval()
+    tokens, rows = make_tokens([5, 9, 9, 20]), np.arange(4)
+    batch = Packed.of(tokens, rows, type_ids=True)
+    exact = PackedBert(model).logits(batch)
+    exact.sum().backward()
+    exact_gradients = gradients(model)
+    near = PackedBert(model, dtype=torch.bfloat16).logits(batch)
+    near.sum().backward()
+    assert near.dtype == torch.float32
+    torch.testing.assert_close(near, exact, rtol=0.05, atol=0.05)
+    for name, gradient in gradients(model).items():
+        if name.endswith("key.bias"):
+            continue  # zero but for rounding
+        error = (gradient - exact_gradients[name]).norm() / (exact_gradients[name].norm() + 0.01)
+        assert gradient.dtype == torch.float32
+        assert error < 0.1, (name, error)
+
+
+def test_with_dropout_the_gradient_is_that_of_the_masked_function():
+    """The same masks each time, so that the loss is a smooth function whose slope can be measured."""
+    model = make_model(num_hidden_layers=2)
+    forward = PackedBert(model)
+    batch = Packed.of(make_tokens([4, 6, 6]), np.arange(3), type_ids=True)
+
+    def loss() -> torch.Tensor:
+        return forward.logits(batch, dropout=Dropout(3)).double().square().sum()
+
+    loss().backward()
+    for name, gradient in gradients(model).items():
+        parameter = model.get_parameter(name)
+        slope = float(gradient.norm())
+        if name.endswith("key.bias"):
+            # It adds the same to every score of a query, which softmax takes away again.
+            assert slope < 1e-4
+            continue
+        with torch.no_grad():
+            step = 2e-3 * gradient / slope
+            parameter.add_(step)
+            above = float(loss())
+            parameter.sub_(2 * step)
+            below = float(loss())
+            parameter.add_(step)
+        assert (above - below) / 4e-3 == pytest.approx(slope, rel=2e-2, abs=1e-2), name
+
+
+def test_without_dropout_a_whole_training_is_that_of_transformers_and_a_dense_adamw(tmp_path):
+    """Words that no training row holds included: they decay, and nothing else happens to them."""
+    lengths = [3, 8, 8, 5, 12, 4, 9, 9]
+    tokens = make_tokens(lengths)
+    labels = torch.arange(len(lengths)) % 3
+    run = run_config(tmp_path, weight_decay=0.1, learning_rate=1e-2)
+    schedule = Schedule(
+        rows=8,
+        batch_size=4,
+        gradient_accumulation=1,
+        epochs=6,
+        learning_rate=1e-2,
+        warmup_ratio=0.2,
+        eval_every=None,
+    )
+    models = {}
+    for kind in ("own", "transformers"):
+        model = models[kind] = make_model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        if kind == "own":
+            forward = training_forward(
+                model, tokens, schedule, device=CPU, precision="fp32", weight_decay=run.weight_decay
+            )
+            assert isinstance(forward, PackedForward)
+        else:
+            forward = TransformersForward(model, tokens, device=CPU, precision="fp32")
+        optimizer = make_optimizer(forward.parameters, run)
+        for step in range(schedule.total_steps):
+            forward.begin_step(step)
+            rows = np.arange(4) + 4 * (step % 2)
+            functional.cross_entropy(forward.logits(rows), labels[rows]).backward()
+            if kind == "own":
+                optimizer.clip(1.0)
+            else:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.learning_rate_at(step)
+            optimizer.step()
+            optimizer.zero_grad()
+        forward.write_model(schedule.total_steps)
+    for (name, own), expected in zip(
+        models["own"].named_parameters(), models["transformers"].parameters(), strict=True
+    ):
+        if name.endswith("key.bias"):
+            # Its gradient is zero but for rounding, which Adam blows up to full steps.
+            continue
+        torch.testing.assert_close(own.data, expected.data, rtol=1e-3, atol=2e-4, msg=name)
+
+
+def test_words_without_a_training_row_keep_their_embeddings_but_for_decay():
+    model = make_model()
+    before = model.get_input_embeddings().weight.detach().clone()
+    schedule = Schedule(
+        rows=2,
+        batch_size=2,
+        gradient_accumulation=1,
+        epochs=3,
+        learning_rate=0.5,
+        warmup_ratio=0.0,
+        eval_every=None,
+    )
+    for weight_decay in (0.0, 0.1):
+        forward = PackedForward(
+            model, make_tokens([4, 4]), schedule, precision="fp32", weight_decay=weight_decay
+        )
+        forward.write_model(2)
+        unused = slice(VOCABULARY // 2, VOCABULARY)
+        expected = (1 - 0.5 * weight_decay) * (1 - 0.5 * 2 / 3 * weight_decay)
+        after = model.get_input_embeddings().weight.detach()
+        torch.testing.assert_close(after[unused], before[unused] * expected)
+
+
+def test_predictions_are_those_of_transformers():
+    model = make_model().eval()
+    tokens = make_tokens([3, 30, 8, 8, 8, 1, 17])
+    inputs = Inputs.of(model)
+    expected = np.concatenate(
+        [
+            model(**inputs.collate(tokens, np.array([row]), CPU)).logits.detach().numpy()
+            for row in range(tokens.rows)
+        ]
+    )
+    for precision, tolerance in (("fp32", 1e-4), ("bf16", 0.06)):
+        found = predict_logits(model, inputs, tokens, CPU, precision)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_other_models_are_left_to_transformers():
+    assert is_packable(make_model())
+    assert not is_packable(make_model(hidden_act="tanh"))
+    distilbert = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.for_model(
+            "distilbert", vocab_size=VOCABULARY, dim=16, n_layers=1, n_heads=2, hidden_dim=32
+        )
+    )
+    assert not is_packable(distilbert)
+    schedule = Schedule(
+        rows=1,
+        batch_size=1,
+        gradient_accumulation=1,
+        epochs=1,
+        learning_rate=1.0,
+        warmup_ratio=0.0,
+        eval_every=None,
+    )
+    forward = training_forward(
+        distilbert, make_tokens([3]), schedule, device=CPU, precision="fp32", weight_decay=0.0
+    )
+    assert isinstance(forward, TransformersForward)
+    with pytest.raises(ValueError, match="DistilBertForSequenceClassification"):
+        PackedBert(distilbert)
+
+
+# --- Dropout ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.25, 0.5])
+def test_a_mask_drops_its_share_and_keeps_the_mean(probability):
+    mask = Dropout(5).mask(probability, 400, 500)
+    assert mask is not None
+    assert (mask.shape, mask.dtype) == ((400, 500), torch.float32)
+    values = mask.unique()
+    assert values.tolist() == pytest.approx([0.0, 1 / (1 - probability)], rel=1e-4)
+    # Five standard errors of 200,000 draws.
+    error = 5 * math.sqrt(probability * (1 - probability) / mask.numel())
+    assert float((mask == 0).float().mean()) == pytest.approx(probability, abs=error)
+    # Neighbours are independent, along rows and columns.
+    dropped = (mask == 0).double() - probability
+    for shifted in (dropped[:, 1:] * dropped[:, :-1], dropped[1:] * dropped[:-1]):
+        assert abs(float(shifted.mean())) < 5 * probability / math.sqrt(mask.numel())
+
+
+def test_masks_are_a_function_of_the_seed_and_the_order_of_calls():
+    def draw(seed: int) -> list[torch.Tensor | None]:
+        dropout = Dropout(seed)
+        return [dropout.mask(0.5, 7, 3), dropout.mask(0.0, 100), dropout.mask(0.5, 7, 3)]
+
+    first, none, second = draw(1)
+    again_first, _, again_second = draw(1)
+    assert none is None
+    assert first is not None and second is not None and again_first is not None and again_second is not None
+    assert torch.equal(first, again_first)
+    assert torch.equal(second, again_second)
+    assert not torch.equal(first, second)
+    other, *_ = draw(2)
+    assert other is not None
+    assert not torch.equal(first, other)

@@ -70,8 +70,9 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 @pytest.mark.parametrize("types", [1, 2])
+@pytest.mark.parametrize("multiple", [1, 16])
 @pytest.mark.parametrize("lengths", [[7, 7, 7], [1, 5, 30, 12], [9], [1, 1]])
-def test_logits_and_gradients_are_those_of_transformers(lengths, types, activation):
+def test_logits_and_gradients_are_those_of_transformers(lengths, multiple, types, activation):
     model = make_model(type_vocab_size=types, hidden_act=activation).eval()
     tokens = make_tokens(lengths)
     rows = np.arange(len(lengths))
@@ -82,7 +83,7 @@ def test_logits_and_gradients_are_those_of_transformers(lengths, types, activati
     functional.cross_entropy(expected, labels).backward()
     of_transformers = gradients(model)
 
-    logits = PackedBert(model).logits(Packed.of(tokens, rows, type_ids=inputs.type_ids))
+    logits = PackedBert(model).logits(Packed.of(tokens, rows, type_ids=inputs.type_ids, multiple=multiple))
     functional.cross_entropy(logits, labels).backward()
     own = gradients(model)
 
@@ -95,12 +96,15 @@ def test_logits_and_gradients_are_those_of_transformers(lengths, types, activati
 def test_with_bf16_logits_and_gradients_are_near():
     model = make_model().eval()
     tokens, rows = make_tokens([5, 9, 9, 20]), np.arange(4)
-    batch = Packed.of(tokens, rows, type_ids=True)
+    batch = Packed.of(tokens, rows, type_ids=True, multiple=16)
+    assert (len(batch.ids), batch.real) == (48, 43)
     exact = PackedBert(model).logits(batch)
     exact.sum().backward()
     exact_gradients = gradients(model)
-    near = PackedBert(model, dtype=torch.bfloat16).logits(batch)
+    forward = PackedBert(model, dtype=torch.bfloat16, trains=True)
+    near = forward.logits(batch)
     near.sum().backward()
+    forward.collect_gradients()
     assert near.dtype == torch.float32
     torch.testing.assert_close(near, exact, rtol=0.05, atol=0.05)
     for name, gradient in gradients(model).items():
@@ -167,7 +171,7 @@ def test_without_dropout_a_whole_training_is_that_of_transformers_and_a_dense_ad
         for step in range(schedule.total_steps):
             forward.begin_step(step)
             rows = np.arange(4) + 4 * (step % 2)
-            functional.cross_entropy(forward.logits(rows), labels[rows]).backward()
+            forward.backward(functional.cross_entropy(forward.logits(rows), labels[rows]))
             if kind == "own":
                 optimizer.clip(1.0)
             else:

@@ -31,6 +31,10 @@ class Forward(Protocol):
         """Logits of the training rows, shape (rows, outputs), to be differentiated."""
         ...
 
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradients of `loss` to those of `parameters`."""
+        ...
+
     def read_model(self) -> None:
         """Go on from the weights that were loaded into the model."""
         ...
@@ -67,7 +71,7 @@ class PackedForward:
         precision: str,
         weight_decay: float,
     ) -> None:
-        self._bert = PackedBert(model, dtype=DTYPES[precision])
+        self._bert = PackedBert(model, dtype=DTYPES[precision], trains=True)
         self._tokens, self._schedule = tokens, schedule
         self._words = WordRows(model, tokens, weight_decay)
         embeddings = model.get_input_embeddings().weight
@@ -79,10 +83,21 @@ class PackedForward:
     def begin_step(self, seed: int) -> None:
         self._dropout = Dropout(seed)
         self._words.begin_step()
+        self._bert.convert_weights()
 
     def logits(self, rows: np.ndarray) -> torch.Tensor:
-        batch = Packed.of(self._tokens, rows, type_ids=self._bert.has_types, place=self._words.place)
+        batch = Packed.of(
+            self._tokens,
+            rows,
+            type_ids=self._bert.has_types,
+            place=self._words.place,
+            multiple=self._bert.multiple,
+        )
         return self._bert.logits(batch, dropout=self._dropout, words=self._words.of)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
+        self._bert.collect_gradients()
 
     def read_model(self) -> None:
         self._words.read()
@@ -108,6 +123,9 @@ class TransformersForward:
     def logits(self, rows: np.ndarray) -> torch.Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             return self._model(**self._inputs.collate(self._tokens, rows, self._device)).logits
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
 
     def read_model(self) -> None:
         pass

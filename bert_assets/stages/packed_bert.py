@@ -47,18 +47,25 @@ def is_packable(model: PreTrainedModel) -> bool:
     )
 
 
+# Tokens of a batch are filled up to a multiple of this where products are prepared for each shape anew, which takes as
+# long as a good part of the product: so oneDNN does for bf16, and keeps what it has prepared.
+BF16_MULTIPLE = 16
+
+
 @dataclass(frozen=True, kw_only=True)
 class Packed:
     """Rows of a batch, their tokens end to end.
 
-    `ids`, `positions` and `type_ids` (None if the model has one type only): int64, shape (tokens,). `first`: the index
-    of each row's first token, int64, shape (rows,). `places`: where each token stands among rows padded to `longest`,
-    int64, shape (tokens,); None if no row is shorter than that.
+    `ids`, `positions` and `type_ids` (None if the model has one type only): int64, shape (tokens,), of which the first
+    `real` are tokens of rows and the others stand there for nothing. `first`: the index of each row's first token,
+    int64, shape (rows,). `places`: where each real token stands among rows padded to `longest`, int64, shape (real,);
+    None if every token is real and no row is shorter than that.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     type_ids: torch.Tensor | None
+    real: int
     first: torch.Tensor
     rows: int
     longest: int
@@ -66,7 +73,13 @@ class Packed:
 
     @classmethod
     def of(
-        cls, tokens: TokenizedSplit, rows: np.ndarray, *, type_ids: bool, place: np.ndarray | None = None
+        cls,
+        tokens: TokenizedSplit,
+        rows: np.ndarray,
+        *,
+        type_ids: bool,
+        place: np.ndarray | None = None,
+        multiple: int = 1,
     ) -> Packed:
         """The rows of `tokens`, numbered by `place` (vocabulary,) if it is given (word_rows.py)."""
         lengths = tokens.lengths[rows]
@@ -74,25 +87,41 @@ class Packed:
         inside = np.arange(longest) < lengths[:, None]
         row, position = np.nonzero(inside)
         source = tokens.offsets[rows][row] + position
-        ids = tokens.ids[source]
+        # What stands for nothing repeats the first token: any id will do.
+        filled = np.resize(source, -(-len(source) // multiple) * multiple)
+        filled[len(source) :] = source[0]
+        ids = tokens.ids[filled]
+        positions = np.zeros(len(filled), np.int64)
+        positions[: len(source)] = position
+        is_full = inside.all() and len(filled) == len(source)
         return cls(
             ids=torch.from_numpy(ids.astype(np.int64) if place is None else place[ids]),
-            positions=torch.from_numpy(position),
-            type_ids=torch.from_numpy(tokens.type_ids[source].astype(np.int64)) if type_ids else None,
+            positions=torch.from_numpy(positions),
+            type_ids=torch.from_numpy(tokens.type_ids[filled].astype(np.int64)) if type_ids else None,
+            real=len(source),
             first=torch.from_numpy(np.cumsum(lengths) - lengths),
             rows=len(rows),
             longest=longest,
-            places=None if inside.all() else torch.from_numpy(row * longest + position),
+            places=None if is_full else torch.from_numpy(row * longest + position),
         )
 
     def padded(self, values: torch.Tensor) -> torch.Tensor:
         """`values` of shape (tokens, n) as (rows · longest, n), zero where there is no token."""
-        if self.places is None:
-            return values
-        return values.new_zeros(self.rows * self.longest, values.shape[1]).index_copy_(0, self.places, values)
+        return values if self.places is None else _Move.apply(values, self, True)
 
     def unpadded(self, values: torch.Tensor) -> torch.Tensor:
-        return values if self.places is None else values.index_select(0, self.places)
+        """The way back; zero for what stands for nothing."""
+        return values if self.places is None else _Move.apply(values, self, False)
+
+    def move(self, values: torch.Tensor, *, to_padded: bool) -> torch.Tensor:
+        assert self.places is not None
+        if to_padded:
+            moved = values.new_zeros(self.rows * self.longest, values.shape[1])
+            return moved.index_copy_(0, self.places, values[: self.real])
+        moved = values.new_empty(len(self.ids), values.shape[1])
+        torch.index_select(values, 0, self.places, out=moved[: self.real])
+        moved[self.real :] = 0
+        return moved
 
     @cached_property
     def beyond(self) -> torch.Tensor | None:
@@ -109,18 +138,27 @@ class Packed:
 class PackedBert:
     """The forward pass of one model, whose parameters stay where they are.
 
-    Matrix products are in `dtype`; sums and normalizations in float32. `frozen` promises that the parameters do not change while
-    the object is in use, so that they are converted once.
+    Matrix products are in `dtype`; sums and normalizations in float32. With another dtype than float32 the products'
+    weights are copies: made when the object is, renewed by `convert_weights`. With `trains` the copies collect the
+    gradients, which `collect_gradients` adds to those of the model's parameters.
     """
 
     def __init__(
-        self, model: PreTrainedModel, *, dtype: torch.dtype = torch.float32, frozen: bool = False
+        self, model: PreTrainedModel, *, dtype: torch.dtype = torch.float32, trains: bool = False
     ) -> None:
         if not is_packable(model):
             raise ValueError(f"a {type(model).__name__} is not computed by this module")
         self.model: Any = model
         self.dtype = dtype
-        self._converted: dict[int, tuple[torch.Tensor, torch.Tensor]] | None = {} if frozen else None
+        self.multiple = BF16_MULTIPLE if dtype == torch.bfloat16 else 1
+        layers = [*self.model.bert.encoder.modules(), self.model.bert.pooler.dense]
+        layers = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
+        self._own = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+        self._used = self._own
+        if dtype != torch.float32:
+            self._used = [parameter.detach().to(dtype).requires_grad_(trains) for parameter in self._own]
+        self._sums = [torch.empty_like(parameter) for parameter in self._own] if trains else []
+        self._weights = dict(zip(layers, zip(self._used[::2], self._used[1::2], strict=True), strict=True))
         config = model.config
         self.heads: int = config.num_attention_heads
         self.has_types: bool = config.type_vocab_size > 1
@@ -129,6 +167,24 @@ class PackedBert:
         self.attention_dropout: float = config.attention_probs_dropout_prob
         classifier = config.classifier_dropout
         self.classifier_dropout: float = self.hidden_dropout if classifier is None else classifier
+
+    def convert_weights(self) -> None:
+        """Bring the copies to what the optimizer has made of the parameters."""
+        if self._used is not self._own:
+            for used, own in zip(self._used, self._own, strict=True):
+                used.data.copy_(own.data)
+
+    def collect_gradients(self) -> None:
+        """Add the copies' gradients, of one backward pass, to those of the parameters, in float32."""
+        if self._used is self._own:
+            return
+        for own, used, total in zip(self._own, self._used, self._sums, strict=True):
+            assert used.grad is not None
+            if own.grad is None:
+                own.grad = total.copy_(used.grad)
+            else:
+                own.grad += used.grad
+            used.grad = None
 
     def logits(
         self,
@@ -195,13 +251,8 @@ class PackedBert:
         narrow = self._linear(wide, layer.output.dense)
         return _normalize(self._add(narrow, asking, dropout), layer.output.LayerNorm)
 
-    def _linear(self, values: torch.Tensor, layer: Any) -> torch.Tensor:
-        converted = None if self._converted is None else self._converted.get(id(layer))
-        if converted is None:
-            converted = layer.weight.to(self.dtype), layer.bias.to(self.dtype)
-            if self._converted is not None:
-                self._converted[id(layer)] = converted
-        return functional.linear(values.to(self.dtype), *converted)
+    def _linear(self, values: torch.Tensor, layer: torch.nn.Linear) -> torch.Tensor:
+        return functional.linear(values.to(self.dtype), *self._weights[layer])
 
     def _attention_mask(self, batch: Packed, asking: int, dropout: Dropout | None) -> torch.Tensor | None:
         if dropout is None:
@@ -221,6 +272,19 @@ def _normalize(values: torch.Tensor, layer: Any) -> torch.Tensor:
 def _drop(values: torch.Tensor, probability: float, dropout: Dropout | None) -> torch.Tensor:
     mask = None if dropout is None else dropout.mask(probability, *values.shape)
     return values if mask is None else values * mask
+
+
+class _Move(torch.autograd.Function):
+    """Between packed and padded: each direction is the other's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, values, batch: Packed, to_padded: bool):
+        ctx.batch, ctx.to_padded = batch, to_padded
+        return batch.move(values, to_padded=to_padded)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients):
+        return ctx.batch.move(gradients[0], to_padded=not ctx.to_padded), None, None
 
 
 class _MaskedSum(torch.autograd.Function):

@@ -57,14 +57,16 @@ def predict_logits(
     start = 0
     with torch.inference_mode():
         packed = (
-            PackedBert(model, dtype=DTYPES[precision], frozen=True)
+            PackedBert(model, dtype=DTYPES[precision])
             if device.type == "cpu" and is_packable(model)
             else None
         )
         while start < len(order):
             rows = order[start : start + batch_rows(tokens.lengths[order[start:]])]
             if packed is not None:
-                output = packed.logits(Packed.of(tokens, rows, type_ids=inputs.type_ids))
+                output = packed.logits(
+                    Packed.of(tokens, rows, type_ids=inputs.type_ids, multiple=packed.multiple)
+                )
             else:
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                     output = model(**inputs.collate(tokens, rows, device)).logits

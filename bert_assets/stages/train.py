@@ -197,7 +197,7 @@ def train(
         for rows in batches:
             # Weighted by rows, so that accumulated batches equal one large batch also when the last is smaller.
             loss = loss_of(forward.logits(rows), labels[rows], data.task) * (len(rows) / step_rows)
-            loss.backward()
+            forward.backward(loss)
             step_loss += loss.item()
             beat()
         if not math.isfinite(step_loss):

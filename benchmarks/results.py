@@ -1,15 +1,59 @@
-"""RESULTS.md is rewritten section by section, so that one benchmark leaves the others' figures alone."""
+"""Where figures go: RESULTS.md, rewritten section by section, and results.json, entry by entry.
+
+One benchmark leaves the others' figures alone in both.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 import re
 import subprocess
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+ENTRIES = Path(__file__).with_name("results.json")
 HEAD = "# Results\n\nEach section is written by the command that it names.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One figure that has a target; `better` says on which side of it the figure should be."""
+
+    name: str
+    target: float
+    measured: float
+    better: Literal["higher", "lower"]
+    unit: str
+    detail: str = ""
+
+    @property
+    def reached(self) -> bool:
+        return self.measured >= self.target if self.better == "higher" else self.measured <= self.target
+
+    def row(self) -> str:
+        sign = "≥" if self.better == "higher" else "≤"
+        verdict = "yes" if self.reached else "**no**"
+        return f"| {self.name} | {sign} {self.target:g} {self.unit} | {self.measured:.3g} {self.unit} | {verdict} | {self.detail} |"
+
+
+def table(entries: list[Entry]) -> list[str]:
+    """The entries as the lines of a Markdown table."""
+    head = ["| what | target | measured | reached | detail |", "|---|---|---|---|---|"]
+    return [*head, *[entry.row() for entry in entries]]
+
+
+def write_entries(entries: list[Entry], command: str, path: Path = ENTRIES) -> None:
+    """Replace the entries of these names, or append them; the others stay."""
+    known = {item["name"]: item for item in json.loads(path.read_text())} if path.exists() else {}
+    for entry in entries:
+        about = {"reached": entry.reached, "command": command, "machine": machine()}
+        known[entry.name] = {**asdict(entry), **about}
+    path.write_text(json.dumps(list(known.values()), indent=1, ensure_ascii=False) + "\n")
 
 
 def write_section(title: str, body: str, path: Path = RESULTS) -> None:
@@ -31,8 +75,6 @@ def machine() -> str:
     if cpuinfo.exists():
         found = re.search(r"^model name\s*:\s*(.*)$", cpuinfo.read_text(), flags=re.MULTILINE)
         model = found.group(1) if found else model
-    import os
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers", "numpy")

@@ -21,6 +21,7 @@ import torch
 from torch.nn import functional
 
 from bert_assets.stages.dropout import Dropout
+from bert_assets.stages.products import by_onednn, linear
 from bert_assets.stages.tokens import TokenizedSplit
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def is_packable(model: PreTrainedModel) -> bool:
     )
 
 
-# Tokens of a batch are filled up to a multiple of this where products are prepared for each shape anew, which takes as
-# long as a good part of the product: so oneDNN does for bf16, and keeps what it has prepared.
-BF16_MULTIPLE = 16
+# Tokens of a batch are filled up to a multiple of this where oneDNN multiplies: it prepares itself for each shape anew,
+# which takes as long as a product itself, and keeps what it has prepared.
+ONEDNN_MULTIPLE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ class PackedBert:
             raise ValueError(f"a {type(model).__name__} is not computed by this module")
         self.model: Any = model
         self.dtype = dtype
-        self.multiple = BF16_MULTIPLE if dtype == torch.bfloat16 else 1
+        self.multiple = ONEDNN_MULTIPLE if dtype == torch.bfloat16 or by_onednn() else 1
         layers = [*self.model.bert.encoder.modules(), self.model.bert.pooler.dense]
         layers = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
         self._own = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
@@ -252,7 +253,7 @@ class PackedBert:
         return _normalize(self._add(narrow, asking, dropout), layer.output.LayerNorm)
 
     def _linear(self, values: torch.Tensor, layer: torch.nn.Linear) -> torch.Tensor:
-        return functional.linear(values.to(self.dtype), *self._weights[layer])
+        return linear(values.to(self.dtype), *self._weights[layer])
 
     def _attention_mask(self, batch: Packed, asking: int, dropout: Dropout | None) -> torch.Tensor | None:
         if dropout is None:

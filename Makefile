@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench-quality bench-checkpoints clean
+.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-profiles bench-checkpoints clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -62,6 +62,12 @@ screenshots: .venv/screenshots ## The pictures in docs/images: the demo in Dagst
 
 bench-quality: .venv/bench ## Accuracy against Hugging Face Trainer; BERT_ASSETS_BENCH_DATA names the folder with sst2/
 	$(BIN)/python -m benchmarks.trainer_quality $(ARGS)
+
+bench: .venv/bench ## Training and inference against their peers, in turn; ARGS=--help
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-profiles: .venv/bench ## Where a training step's time goes, by transformers and by this project
+	$(BIN)/python -m benchmarks.profiles $(ARGS)
 
 bench-checkpoints: .venv/bench ## What a checkpoint costs, and how soon a resumed run takes a step
 	$(BIN)/python -m benchmarks.checkpoint_overhead $(ARGS)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.measure import Settings, default_model
 
-STAGES = ("training", "inference", "snapshots", "startup", "leaderboards", "curves")
+STAGES = ("training", "inference")
 
 
 def main() -> None:

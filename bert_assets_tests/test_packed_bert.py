@@ -14,7 +14,7 @@ from torch.nn import functional
 from bert_assets.stages.dropout import Dropout
 from bert_assets.stages.forward import PackedForward, TransformersForward, training_forward
 from bert_assets.stages.optimizer import make_optimizer
-from bert_assets.stages.packed_bert import Packed, PackedBert, is_packable
+from bert_assets.stages.packed_bert import Packed, PackedBert, filled_up, is_packable
 from bert_assets.stages.predict import Inputs, predict_logits
 from bert_assets.stages.schedule import Schedule
 from bert_assets.stages.tokens import TokenizedSplit
@@ -68,11 +68,19 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
+def test_batches_are_filled_up_to_few_sizes():
+    sizes = [filled_up(tokens) for tokens in range(1, 4097)]
+    assert all(size >= tokens for tokens, size in enumerate(sizes, 1))
+    assert all(size - tokens < max(16, tokens / 8) for tokens, size in enumerate(sizes, 1))
+    assert len(set(sizes)) == 8 + 8 * 5
+    assert (filled_up(512), filled_up(513)) == (512, 576)
+
+
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 @pytest.mark.parametrize("types", [1, 2])
-@pytest.mark.parametrize("multiple", [1, 16])
+@pytest.mark.parametrize("fill", [False, True])
 @pytest.mark.parametrize("lengths", [[7, 7, 7], [1, 5, 30, 12], [9], [1, 1]])
-def test_logits_and_gradients_are_those_of_transformers(lengths, multiple, types, activation):
+def test_logits_and_gradients_are_those_of_transformers(lengths, fill, types, activation):
     model = make_model(type_vocab_size=types, hidden_act=activation).eval()
     tokens = make_tokens(lengths)
     rows = np.arange(len(lengths))
@@ -83,7 +91,7 @@ def test_logits_and_gradients_are_those_of_transformers(lengths, multiple, types
     functional.cross_entropy(expected, labels).backward()
     of_transformers = gradients(model)
 
-    logits = PackedBert(model).logits(Packed.of(tokens, rows, type_ids=inputs.type_ids, multiple=multiple))
+    logits = PackedBert(model).logits(Packed.of(tokens, rows, type_ids=inputs.type_ids, fill=fill))
     functional.cross_entropy(logits, labels).backward()
     own = gradients(model)
 
@@ -96,7 +104,7 @@ def test_logits_and_gradients_are_those_of_transformers(lengths, multiple, types
 def test_with_bf16_logits_and_gradients_are_near():
     model = make_model().eval()
     tokens, rows = make_tokens([5, 9, 9, 20]), np.arange(4)
-    batch = Packed.of(tokens, rows, type_ids=True, multiple=16)
+    batch = Packed.of(tokens, rows, type_ids=True, fill=True)
     assert (len(batch.ids), batch.real) == (48, 43)
     exact = PackedBert(model).logits(batch)
     exact.sum().backward()

@@ -91,7 +91,7 @@ class PackedForward:
             rows,
             type_ids=self._bert.has_types,
             place=self._words.place,
-            multiple=self._bert.multiple,
+            fill=self._bert.fills,
         )
         return self._bert.logits(batch, dropout=self._dropout, words=self._words.of)
 

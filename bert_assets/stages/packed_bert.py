@@ -48,9 +48,14 @@ def is_packable(model: PreTrainedModel) -> bool:
     )
 
 
-# Tokens of a batch are filled up to a multiple of this where oneDNN multiplies: it prepares itself for each shape anew,
-# which takes as long as a product itself, and keeps what it has prepared.
-ONEDNN_MULTIPLE = 16
+def filled_up(tokens: int) -> int:
+    """The next number of tokens of which there are eight between a power of two and the next, and multiples of 16.
+
+    oneDNN prepares itself for each shape anew, which takes as long as a product and half a megabyte, and keeps what it
+    has prepared: a few more tokens in a batch cost less.
+    """
+    step = max(16, 2 ** (tokens.bit_length() - 1) // 8)
+    return -(-tokens // step) * step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +85,18 @@ class Packed:
         *,
         type_ids: bool,
         place: np.ndarray | None = None,
-        multiple: int = 1,
+        fill: bool = False,
     ) -> Packed:
-        """The rows of `tokens`, numbered by `place` (vocabulary,) if it is given (word_rows.py)."""
+        """The rows of `tokens`, numbered by `place` (vocabulary,) if it is given (word_rows.py), to numbers of tokens that
+        come again if `fill`.
+        """
         lengths = tokens.lengths[rows]
         longest = int(lengths.max())
         inside = np.arange(longest) < lengths[:, None]
         row, position = np.nonzero(inside)
         source = tokens.offsets[rows][row] + position
         # What stands for nothing repeats the first token: any id will do.
-        filled = np.resize(source, -(-len(source) // multiple) * multiple)
+        filled = np.resize(source, filled_up(len(source)) if fill else len(source))
         filled[len(source) :] = source[0]
         ids = tokens.ids[filled]
         positions = np.zeros(len(filled), np.int64)
@@ -151,7 +158,7 @@ class PackedBert:
             raise ValueError(f"a {type(model).__name__} is not computed by this module")
         self.model: Any = model
         self.dtype = dtype
-        self.multiple = ONEDNN_MULTIPLE if dtype == torch.bfloat16 or by_onednn() else 1
+        self.fills = dtype == torch.bfloat16 or by_onednn()
         layers = [*self.model.bert.encoder.modules(), self.model.bert.pooler.dense]
         layers = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
         self._own = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]

@@ -64,9 +64,7 @@ def predict_logits(
         while start < len(order):
             rows = order[start : start + batch_rows(tokens.lengths[order[start:]])]
             if packed is not None:
-                output = packed.logits(
-                    Packed.of(tokens, rows, type_ids=inputs.type_ids, multiple=packed.multiple)
-                )
+                output = packed.logits(Packed.of(tokens, rows, type_ids=inputs.type_ids, fill=packed.fills))
             else:
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                     output = model(**inputs.collate(tokens, rows, device)).logits

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,8 @@ def run(settings: Settings) -> None:
 
 def onnx_session(model: Any, path: Path, threads: int) -> Any:
     """The model in ONNX Runtime, with free numbers of rows and tokens."""
-    import onnxruntime
-
+    # Of the extra `bench`, which type checkers elsewhere do not have.
+    onnxruntime = import_module("onnxruntime")
     names = ["input_ids", "attention_mask", "token_type_ids"]
 
     class Logits(torch.nn.Module):

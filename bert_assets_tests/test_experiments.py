@@ -17,8 +17,9 @@ from pydantic import Field
 import bert_assets
 from bert_assets.config.complaints import Complaint, check, writable_keys
 from bert_assets.config.experiments import Experiments, config_hash, experiment_runs, load_experiments
+from bert_assets.config.fields import is_later, weights_field
 from bert_assets.config.grid import expand_entry
-from bert_assets.config.schema import DatasetConfig, RunConfig, fields_of_role
+from bert_assets.config.schema import DatasetConfig, RunConfig, fields_of_role, settings_of
 from bert_assets.config.values import Seconds, model_kind
 from bert_assets.errors import UserError
 
@@ -844,6 +845,43 @@ def test_the_recipe_holds_the_settings_that_can_change_the_weights_and_json_keep
     recipe = RunConfig.model_validate(FULL).recipe_fields()
     assert recipe == {key: FULL[key] for key in WEIGHTS}
     assert json.loads(json.dumps(recipe, allow_nan=False)) == recipe
+
+
+# What recipes held when models were first published.
+FIRST_WEIGHTS = frozenset(
+    {
+        "seed", "epochs", "batch_size", "learning_rate", "max_length", "precision", "warmup_ratio", "weight_decay",
+        "early_stopping", "eval_every", "gradient_accumulation", "max_grad_norm",
+    }
+)  # fmt: skip
+
+
+def test_a_setting_that_joined_later_is_in_no_recipe_at_its_default(tmp_path):
+    """Or every model trained before would get another id, and every sensor would train it again."""
+    recipe = load(tmp_path).runs["tiny"].recipe_fields()
+    assert set(recipe) == FIRST_WEIGHTS
+    later = {name for name, field in RunConfig.model_fields.items() if is_later(field)}
+    assert set(fields_of_role("weights")) - FIRST_WEIGHTS == later & set(fields_of_role("weights"))
+    read = settings_of({"settings": recipe})
+    assert set(read) == set(fields_of_role("weights"))
+    for name in later & set(read):
+        assert read[name] == RunConfig.model_fields[name].default
+
+
+def test_the_config_hash_of_an_entry_stays():
+    """Pinned: another one makes the sensors train everything again."""
+    run = RunConfig.model_validate(
+        {"name": "tiny", "configuration": "tiny", "dataset": "reviews", "model": "scratch/tiny"}
+    )
+    dataset = DatasetConfig.model_validate(
+        {"name": "reviews", "source": {"type": "file", "path": "data/reviews.csv"}}
+    )
+    assert config_hash(run, dataset) == "e51983e96606acad7786c63ec32c8ab2b76698107c55d5797ee842e8d1a54545"
+
+
+def test_a_field_that_joins_later_needs_a_default():
+    with pytest.raises(TypeError, match="needs a default"):
+        weights_field("a new one", later=True)
 
 
 @pytest.mark.parametrize("field", sorted(RunConfig.model_fields))

@@ -14,7 +14,7 @@ from bert_assets.config.complaints import Complaint, check, unknown_key
 from bert_assets.config.grid import expand_entry
 from bert_assets.config.messages import did_you_mean, show
 from bert_assets.config.paths import experiments_folder, root_of
-from bert_assets.config.schema import DatasetConfig, RunConfig, fields_of_role
+from bert_assets.config.schema import DatasetConfig, RunConfig
 from bert_assets.config.values import name_problem
 from bert_assets.config.yaml_loader import Document, KeyPath, Problem, read_yaml, show_path
 from bert_assets.errors import UserError
@@ -80,7 +80,7 @@ def config_hash(run: RunConfig, dataset: DatasetConfig) -> str:
 
     Cheap, for sensors; it knows neither the data nor the base model's weights, as the model id does.
     """
-    content = run.model_dump(mode="json", include=set(fields_of_role("weights", "content")))
+    content = run.declared("weights", "content")
     content["dataset"] = dataset.name
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

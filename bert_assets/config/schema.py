@@ -5,6 +5,7 @@ Defaults of the training settings are those of BERT's own `run_classifier.py` (G
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -15,6 +16,7 @@ from bert_assets.config.fields import (
     DeclaredConfig,
     Role,
     content_field,
+    is_later,
     role_of,
     setting_field,
     weights_field,
@@ -232,9 +234,29 @@ class RunConfig(DeclaredConfig):
 
     def recipe_fields(self) -> dict[str, Any]:
         """The settings that can change the weights, JSON-able; hashes stand for model and dataset elsewhere."""
-        return self.model_dump(mode="json", include=set(fields_of_role("weights")))
+        return self.declared("weights")
+
+    def declared(self, *roles: Role) -> dict[str, Any]:
+        """The fields of these roles, JSON-able, without those that joined later and stand at their default."""
+        fields = type(self).model_fields
+        names = {
+            name
+            for name in fields_of_role(*roles)
+            if not (is_later(fields[name]) and getattr(self, name) == fields[name].default)
+        }
+        return self.model_dump(mode="json", include=names)
 
 
 def fields_of_role(*roles: Role) -> list[str]:
     """The RunConfig fields declared so, in their order."""
     return [name for name, field in RunConfig.model_fields.items() if role_of(field) in roles]
+
+
+def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a stored recipe document: those that it leaves out are at their default."""
+    later = {
+        name: RunConfig.model_fields[name].default
+        for name in fields_of_role("weights")
+        if is_later(RunConfig.model_fields[name])
+    }
+    return {**later, **recipe["settings"]}

@@ -1,0 +1,11 @@
+"""The leaderboard as a document: one self-contained HTML file, and Markdown for a pull request comment.
+
+The HTML needs no network and no script, follows the reader's light or dark setting, folds its tables into cards on
+a phone and prints. Every text from outside goes through one function that escapes it: names of runs and classes
+come from files that others wrote. Both documents are pure functions of their arguments.
+"""
+
+from bert_assets.stages.report.markdown import render_markdown
+from bert_assets.stages.report.page import render_html
+
+__all__ = ["render_html", "render_markdown"]

@@ -21,6 +21,8 @@ COMMANDS = {
     "lineage": ("bert_assets.cli.lineage", "Show what a run, or one of its rows, came from."),
     "gc": ("bert_assets.cli.gc", "List, or delete, what nothing current refers to."),
     "predict": ("bert_assets.cli.predict", "Label texts with a trained run."),
+    "export": ("bert_assets.cli.export", "Write a model or a dataset to a folder of its own."),
+    "push": ("bert_assets.cli.push", "Push a model or a dataset to the Hugging Face hub."),
 }
 
 

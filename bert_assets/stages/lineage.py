@@ -43,7 +43,7 @@ def lineage(store: Store, run: str, row: str | None = None) -> dict[str, Any]:
     snapshot = load_snapshot(store, model["recipe"]["snapshot"])
     document: dict[str, Any] = {
         "run": run,
-        "sources": _sources(store, snapshot.content_hash),
+        "sources": sources_of(store, snapshot.content_hash),
         "snapshot": {
             "content_hash": snapshot.content_hash,
             "task": snapshot.task,
@@ -60,7 +60,7 @@ def lineage(store: Store, run: str, row: str | None = None) -> dict[str, Any]:
     return document
 
 
-def _sources(store: Store, content_hash: str) -> list[dict[str, Any]]:
+def sources_of(store: Store, content_hash: str) -> list[dict[str, Any]]:
     """What each dataset that has this content recorded of where it came from."""
     found = []
     for path in sorted(store.root.glob(f"datasets/*/{content_hash}.json")):

@@ -131,7 +131,7 @@ def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
         split, rows = items[0][0], np.array([row for _, row in items])
         arrays = collate(data.tokens[split], rows, model.config.pad_token_id, True)
         batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return {**batch, "labels": torch.from_numpy(data.labels[split][rows])}
+        return {**batch, "labels": torch.from_numpy(data.labels[split][rows].astype(np.int64))}
 
     trainer = Trainer(
         model=model,

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from bert_assets.stages import schedule as schedule_module
 from bert_assets.stages.schedule import Schedule, batch_order, step_seed
 
 LENGTHS = (np.arange(1000) * 7919 % 61 + 3).astype(np.int32)
@@ -21,6 +22,15 @@ def test_the_order_is_pinned():
     order = np.concatenate(batch_order(LENGTHS, 32, seed=1, epoch=2)).astype("<i8")
     assert hashlib.sha256(order.tobytes()).hexdigest()[:16] == "9e7880dd9d284236"
     assert step_seed(1, 2) == 175186296725374881
+
+
+@pytest.mark.parametrize("at_once", [7, 100, 999, 1000])
+def test_sorting_in_parts_gives_the_same_order(monkeypatch, at_once):
+    whole = [batch.tolist() for batch in batch_order(LENGTHS, 32, seed=1, epoch=2)]
+    monkeypatch.setattr(schedule_module, "ROWS_SORTED_AT_ONCE", at_once)
+    parts = batch_order(LENGTHS, 32, seed=1, epoch=2)
+    assert [batch.tolist() for batch in parts] == whole
+    assert [batch.tolist() for batch in parts[3:7]] == whole[3:7]
 
 
 @pytest.mark.parametrize(("seed", "epoch"), [(1, 1), (2, 0)])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from bert_assets.errors import UserError
@@ -119,6 +120,34 @@ def test_a_snapshot_is_tokenized_once(tmp_path):
     assert len(world.store.children("cache/tokens")) == 2
 
 
+@pytest.mark.parametrize("at_once", [7, 20_000])
+def test_the_cache_is_a_safetensors_file_of_the_same_tokens_however_many_texts_are_encoded_at_once(
+    tmp_path, monkeypatch, at_once
+):
+    monkeypatch.setattr(tokens_module, "TEXTS_AT_ONCE", at_once)
+    world = make_world(tmp_path)
+    snapshot = world.snapshot()
+    found = tokenize_snapshot(world.store, snapshot, TOKENIZER, 10)
+    (name,) = world.store.children("cache/tokens")
+    for split, tokens in found.items():
+        expected = tokenize_texts(TOKENIZER, snapshot.table(split)["text"].to_pylist(), None, 10)
+        saved = load_file(world.store.path(f"cache/tokens/{name}/{split}.safetensors"))
+        for array in ("ids", "type_ids", "offsets", "truncated"):
+            for values in (getattr(tokens, array), saved[array]):
+                assert np.array_equal(values, getattr(expected, array))
+                assert values.dtype == getattr(expected, array).dtype
+        tokens.release()
+        assert np.array_equal(tokens.lengths, expected.lengths)
+
+
+def test_nothing_is_left_in_the_cache_but_the_files_of_the_splits(tmp_path):
+    world = make_world(tmp_path)
+    tokenize_snapshot(world.store, world.snapshot(), TOKENIZER, 10)
+    (name,) = world.store.children("cache/tokens")
+    names = sorted(path.name for path in world.store.path(f"cache/tokens/{name}").iterdir())
+    assert names == ["manifest.json", *(f"{split}.safetensors" for split in ("test", "train", "validation"))]
+
+
 def flip(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -134,11 +163,14 @@ def test_a_corrupt_cache_is_put_aside_and_made_again(tmp_path, breaking):
     tokenizer = resolve_base_model(
         world.experiments.runs["one"], snapshot, tmp_path, world.store
     ).tokenizer_json
-    first = tokenize_snapshot(world.store, snapshot, tokenizer, 24)
+    arrays = ("ids", "type_ids", "offsets", "truncated")
+    tokens = tokenize_snapshot(world.store, snapshot, tokenizer, 24)["train"]
+    # The arrays lie in the file that is about to be broken.
+    first = {array: getattr(tokens, array).copy() for array in arrays}
     (name,) = world.store.children("cache/tokens")
     breaking(world.store.path(f"cache/tokens/{name}/train.safetensors"))
     again = tokenize_snapshot(world.store, snapshot, tokenizer, 24)
-    for array in ("ids", "type_ids", "offsets", "truncated"):
-        assert np.array_equal(getattr(first["train"], array), getattr(again["train"], array))
+    for array in arrays:
+        assert np.array_equal(first[array], getattr(again["train"], array))
     (aside,) = world.store.path("quarantine").iterdir()
     assert "train.safetensors" in (aside / "reason.json").read_text()

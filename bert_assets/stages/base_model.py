@@ -49,6 +49,8 @@ NO_ARCHITECTURE = (
     "id2label", "label2id", "num_labels", "problem_type",
 )  # fmt: skip
 SPECIAL = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "bos_token", "eos_token")
+# Texts that a vocabulary is learnt from, in memory at a time.
+TEXTS_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,8 +248,13 @@ def _scratch_tokenizer(snapshot: Snapshot, store: Store) -> bytes:
     )
 
     def write(folder: Path) -> None:
-        train = snapshot.table("train", ["text", "text_pair"] if snapshot.has_pair else ["text"])
-        texts = [text for column in train.columns for text in column.to_pylist()]
+        columns = ["text", "text_pair"] if snapshot.has_pair else ["text"]
+        texts = (
+            text
+            for batch in snapshot.batches("train", columns, rows=TEXTS_AT_ONCE)
+            for column in batch.columns
+            for text in column.to_pylist()
+        )
         (folder / "tokenizer.json").write_bytes(vocabulary.train_wordpiece(texts))
 
     folder = store.publish(f"cache/tokenizers/{key}", write=write, manifest={"kind": "tokenizer"})

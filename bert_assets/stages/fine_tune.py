@@ -32,6 +32,8 @@ from bert_assets.store.files import make_folder, write_sealed
 from bert_assets.store.lease import Lease
 from bert_assets.store.store import Store, clear_disk_errors
 
+LABELS_AT_ONCE = 2**18
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
@@ -177,15 +179,27 @@ def _train_and_stage(
 def training_data(store: Store, plan: TrainingPlan) -> TrainingData:
     """Tokens and labels of every split that has labels; tokenized once per snapshot, tokenizer and length."""
     tokens = tokenize_snapshot(store, plan.snapshot, plan.base.tokenizer_json, plan.run.max_length)
-    labels = {}
-    for split in plan.snapshot.rows:
-        column = plan.snapshot.table(split, ["label"]).column("label")
-        if column.null_count == 0:
-            dtype = np.float64 if plan.snapshot.task == "regression" else np.int64
-            labels[split] = column.to_numpy().astype(dtype)
+    labels = {split: read_labels(plan.snapshot, split) for split in plan.snapshot.rows}
     return TrainingData(
-        tokens=tokens, labels=labels, task=plan.snapshot.task, class_names=plan.snapshot.class_names
+        tokens=tokens,
+        labels={split: values for split, values in labels.items() if values is not None},
+        task=plan.snapshot.task,
+        class_names=plan.snapshot.class_names,
     )
+
+
+def read_labels(snapshot: Snapshot, split: str) -> np.ndarray | None:
+    """The split's class ids, in the smallest signed type that holds them, or targets (float64); None without labels."""
+    names = snapshot.class_names
+    labels = np.empty(snapshot.rows[split], np.float64 if names is None else np.min_scalar_type(-len(names)))
+    start = 0
+    for batch in snapshot.batches(split, ["label"], rows=LABELS_AT_ONCE):
+        column = batch.column("label")
+        if column.null_count:
+            return None
+        labels[start : start + len(column)] = column.to_numpy()
+        start += len(column)
+    return labels
 
 
 def training_figures(trained: Trained, run: RunConfig) -> dict[str, Any]:

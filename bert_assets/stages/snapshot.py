@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 TEXT_COLUMNS = ("text", "text_pair")
+# Of a Parquet file's column, read at a time.
+READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +84,24 @@ class Snapshot:
 
     def table(self, split: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The split's rows in order, with all columns or those named; see BuiltSnapshot."""
+        names = None if columns is None else list(columns)
+        with self._file(split) as file:
+            table = file.read(columns=names)
+        return table if names is None else table.select(names)
+
+    def batches(self, split: str, columns: Sequence[str], *, rows: int) -> Iterator[pa.RecordBatch]:
+        """The split's rows in order, at most `rows` at a time, for what must not be in memory at once."""
+        with self._file(split) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
+                yield batch.select(list(columns))
+
+    def _file(self, split: str) -> pq.ParquetFile:
         if split not in self.rows:
             raise UserError(
                 f"the snapshot {self.content_hash[:12]} has no {split} split, only {', '.join(self.rows)}"
             )
-        names = None if columns is None else list(columns)
-        table = pq.ParquetFile(self.folder / f"{split}.parquet").read(columns=names)
-        return table if names is None else table.select(names)
+        # Not read ahead: a row group may hold a million rows.
+        return pq.ParquetFile(self.folder / f"{split}.parquet", pre_buffer=False, buffer_size=READ_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True)

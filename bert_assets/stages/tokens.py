@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from bert_assets.errors import UserError
 from bert_assets.stages.snapshot import Snapshot
+from bert_assets.stages.token_files import open_tokens, write_tokens
 from bert_assets.store.hashing import sha256_bytes, sha256_json
 from bert_assets.store.store import Store
 
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 # Texts encoded at a time: the library's objects are far larger than the numbers taken from them.
 TEXTS_AT_ONCE = 20_000
+# Offsets looked at in one go; they may lie in a file larger than the memory.
+ROWS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +31,29 @@ class TokenizedSplit:
 
     `ids` (int32) and `type_ids` (uint8, 1 in the second text of a pair) have shape (tokens,); row i is
     `ids[offsets[i]:offsets[i + 1]]`; `offsets` is int64, shape (rows + 1,). `truncated` (bool, shape (rows,)) says
-    which rows were longer than `max_length`.
+    which rows were longer than `max_length`. `mapped` is the file's map where the arrays lie in one, read-only.
     """
 
     ids: np.ndarray
     type_ids: np.ndarray
     offsets: np.ndarray
     truncated: np.ndarray
+    mapped: mmap.mmap | None = None
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens per row, int64, shape (rows,)."""
-        return np.diff(self.offsets)
+        """Tokens per row, int32, shape (rows,)."""
+        lengths = np.empty(self.rows, np.int32)
+        for start in range(0, self.rows, ROWS_AT_ONCE):
+            offsets = self.offsets[start : start + ROWS_AT_ONCE + 1]
+            lengths[start : start + ROWS_AT_ONCE] = np.diff(offsets)
+            self.release()
+        return lengths
+
+    def release(self) -> None:
+        """Let go of the memory that the file's map holds; what is used again is read again, from the system's cache."""
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
     @property
     def rows(self) -> int:
@@ -61,17 +75,30 @@ def tokenize_snapshot(
     )
 
     def write(folder: Path) -> None:
-        for split in snapshot.rows:
-            texts = snapshot.table(split, ["text", "text_pair"] if snapshot.has_pair else ["text"])
-            pairs = texts.column("text_pair").to_pylist() if snapshot.has_pair else None
-            tokens = tokenize_texts(tokenizer_json, texts.column("text").to_pylist(), pairs, max_length)
-            save_file({name: getattr(tokens, name) for name in _ARRAYS}, folder / f"{split}.safetensors")
+        for split, rows in snapshot.rows.items():
+            write_tokens(
+                folder / f"{split}.safetensors", rows, _parts(snapshot, split, tokenizer_json, max_length)
+            )
 
     folder = store.publish(f"cache/tokens/{key}", write=write, manifest={"kind": "tokens"})
-    return {split: TokenizedSplit(**load_file(folder / f"{split}.safetensors")) for split in snapshot.rows}
+    return {split: _opened(folder / f"{split}.safetensors") for split in snapshot.rows}
 
 
-_ARRAYS = ("ids", "type_ids", "offsets", "truncated")
+def _parts(
+    snapshot: Snapshot, split: str, tokenizer_json: bytes, max_length: int
+) -> Iterator[TokenizedSplit]:
+    """The split's tokens, some rows at a time."""
+    names = ["text", "text_pair"] if snapshot.has_pair else ["text"]
+    tokenizer = _tokenizer(tokenizer_json, max_length, pairs=snapshot.has_pair)
+    for batch in snapshot.batches(split, names, rows=TEXTS_AT_ONCE):
+        texts = batch.column("text").to_pylist()
+        pairs = batch.column("text_pair").to_pylist() if snapshot.has_pair else None
+        yield _encode(tokenizer, texts, pairs, max_length)
+
+
+def _opened(path: Path) -> TokenizedSplit:
+    arrays, mapped = open_tokens(path)
+    return TokenizedSplit(**arrays, mapped=mapped)
 
 
 def tokenize_texts(
@@ -82,17 +109,27 @@ def tokenize_texts(
     Of a pair that is too long, the longer text is cut first. Raises UserError where the special tokens alone fill
     `max_length`.
     """
+    return _encode(_tokenizer(tokenizer_json, max_length, pairs=pairs is not None), texts, pairs, max_length)
+
+
+def _tokenizer(tokenizer_json: bytes, max_length: int, *, pairs: bool) -> Tokenizer:
     # Made anew from its bytes each time: padding and truncation are state of the tokenizer.
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     tokenizer.no_padding()
-    special = tokenizer.num_special_tokens_to_add(is_pair=pairs is not None)
+    special = tokenizer.num_special_tokens_to_add(is_pair=pairs)
     # The library would leave such rows as long as they are.
     if max_length <= special:
         raise UserError(
             f"max_length is {max_length}, but the tokenizer puts {special} special tokens around each "
-            f"{'text' if pairs is None else 'pair of texts'}: there is no room for a word. Set it to {special + 1} or more"
+            f"{'pair of texts' if pairs else 'text'}: there is no room for a word. Set it to {special + 1} or more"
         )
     tokenizer.enable_truncation(max_length, strategy="longest_first")
+    return tokenizer
+
+
+def _encode(
+    tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
+) -> TokenizedSplit:
     ids: list[np.ndarray] = []
     type_ids: list[np.ndarray] = []
     lengths = np.zeros(len(texts), np.int64)

@@ -46,7 +46,7 @@ class TrainingDiverged(BertAssetsError):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Tokenized splits and their labels: class ids (int64) or targets (float64), shape (rows,)."""
+    """Tokenized splits and their labels: class ids (integers) or targets (float64), shape (rows,)."""
 
     tokens: dict[str, TokenizedSplit]
     labels: dict[str, np.ndarray]
@@ -182,11 +182,11 @@ def train(
         reasons = [f"{item.step}: {item.reason}" for item in rejected]
         tell("resumed", resumed_from or 0, rejected=reasons, numerics_changed=changed)
 
-    order_epoch, order = -1, []
+    order_epoch, order = -1, None
     done = resumed_from or 0
     while done < schedule.total_steps and not state.stopped_early:
         epoch, index = divmod(done, schedule.steps_per_epoch)
-        if epoch != order_epoch:
+        if order is None or epoch != order_epoch:
             order_epoch = epoch
             order = batch_order(tokens.lengths, run.batch_size, run.seed, epoch)
         batches = order[index * run.gradient_accumulation : (index + 1) * run.gradient_accumulation]
@@ -213,6 +213,8 @@ def train(
         optimizer.zero_grad()
 
         done += 1
+        if done % RELEASE_EVERY == 0:
+            tokens.release()
         rows_done += step_rows
         state.loss_sum += step_loss * step_rows
         state.loss_rows += step_rows
@@ -284,6 +286,8 @@ def stopped(run: RunConfig, interrupt: Interrupt, done: int, total: int) -> Bert
     return TrainingTimedOut(f"training reached its timeout of {run.timeout} {saved}")
 
 
+# Steps after which the tokens' pages go: their file may be larger than the memory, and rows are drawn from all of it.
+RELEASE_EVERY = 16
 # Under other numerics the bits differ: by default, start over while little is lost, and else let the user decide.
 RESTART_BELOW_SECONDS = 3600.0
 # Bytes per parameter of a checkpoint: weights and the optimizer's two moments, in float32.

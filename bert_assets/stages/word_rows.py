@@ -36,6 +36,7 @@ class WordRows:
         in_use = np.zeros(len(self._weight), bool)
         for start in range(0, len(tokens.ids), IDS_AT_ONCE):
             in_use[tokens.ids[start : start + IDS_AT_ONCE]] = True
+            tokens.release()
         self._in_use = torch.from_numpy(np.flatnonzero(in_use))
         self._others = torch.from_numpy(np.flatnonzero(~in_use))
         self._weight_decay = weight_decay

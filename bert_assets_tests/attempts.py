@@ -38,7 +38,15 @@ VARIANTS = {
 # Long enough for `dagster asset materialize` to be killed on its way.
 LONG = "long"
 SETTINGS = {**VARIANTS, LONG: "    epochs: 40\n"}
-PUBLISHED = ("snapshots", "predictions", "metrics", "leaderboards", "cache/tokens", "cache/tokenizers")
+PUBLISHED = (
+    "snapshots",
+    "predictions",
+    "metrics",
+    "baselines",
+    "leaderboards",
+    "cache/tokens",
+    "cache/tokenizers",
+)
 PLOTS = (
     "learning_curve",
     "confusion_validation",

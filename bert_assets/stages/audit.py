@@ -27,6 +27,7 @@ AREAS = {
     "predictions": 1,
     "inference": 1,
     "metrics": 1,
+    "baselines": 1,
     "leaderboards": 1,
     "cache/tokens": 1,
     "cache/tokenizers": 1,
@@ -316,6 +317,16 @@ class _Auditor:
                 self.note(
                     f"{relative}/metrics.json", "its figures are not those that the folder's name covers"
                 )
+        elif area == "baselines":
+            from bert_assets.stages.predictions import TABLE, table_hash
+
+            table = pq.read_table(folder / TABLE)
+            if table_hash(_as_hashed(table)) != manifest["table"]:
+                self.note(f"{relative}/{TABLE}", "its values are not those that its manifest covers")
+            else:
+                self._check_rows(f"{relative}/{TABLE}", table, manifest["snapshot"])
+            if sha256_json(json.loads((folder / "metrics.json").read_bytes())) != manifest["metrics"]:
+                self.note(f"{relative}/metrics.json", "its figures are not those that its manifest covers")
         elif area == "leaderboards":
             from bert_assets.stages.leaderboard import content_of
 
@@ -365,6 +376,11 @@ def references(relative: str, manifest: dict[str, Any]) -> list[str]:
     area = relative.split("/")[0]
     if area == "models":
         return [f"snapshots/{manifest['recipe']['snapshot']}"]
+    if area == "baselines":
+        return [f"snapshots/{manifest['snapshot']}"]
+    if area == "leaderboards":
+        # Those of earlier versions list none.
+        return [f"baselines/{key}" for key in manifest.get("baselines", ())]
     if area not in KINDS:
         return []
     found = [f"predictions/{manifest['predictions']}"] if area == "metrics" else []
@@ -398,6 +414,10 @@ def _identity_problem(relative: str, manifest: dict[str, Any]) -> str | None:
             return "its recipe is not the one that the model id is the hash of"
         listed = manifest["files"].get("model/model.safetensors", {}).get("sha256")
         return None if listed == weights else f"lists other weights than the folder's name says: {listed}"
+    if area == "baselines":
+        from bert_assets.stages.baselines import baseline_key
+
+        return None if baseline_key(manifest) == names[0] else "belongs to another baseline"
     if area in KINDS:
         last = ("predictions", "metrics") if area == "metrics" else ("table",)
         content = {key: manifest.get(key) for key in ("model_id", "weights_sha256", "snapshot", *last)}

@@ -35,6 +35,7 @@ KINDS = (
     "inference",
     "predictions",
     "model",
+    "baseline",
     "record",
     "snapshot",
     "cache",
@@ -49,6 +50,7 @@ _AREA_KINDS = {
     "inference": "inference",
     "predictions": "predictions",
     "models": "model",
+    "baselines": "baseline",
     "snapshots": "snapshot",
     "cache": "cache",
 }

@@ -125,11 +125,11 @@ def test_influences_have_the_skewness_of_the_jackknife():
     x = rng.gamma(2.0, 1.0, 150)
     y = np.round(x + rng.normal(0, 1, 150), 1)
     standard_x, standard_y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    macro_f1, mcc = metrics._count_influences(label, prediction, 3)
+    macro_f1, mcc = metrics.count_influences(label, prediction, 3)
     cases = [
         (macro_f1, lambda a, b: sk.f1_score(a, b, average="macro"), label, prediction),
         (mcc, sk.matthews_corrcoef, label, prediction),
-        (metrics._correlation_influence(standard_x, standard_y), lambda a, b: stats.pearsonr(a, b)[0], x, y),
+        (metrics.correlation_influence(standard_x, standard_y), lambda a, b: stats.pearsonr(a, b)[0], x, y),
         (metrics._rank_correlation_influence(x, y), lambda a, b: stats.spearmanr(a, b)[0], x, y),
     ]
     for influence, statistic, a, b in cases:

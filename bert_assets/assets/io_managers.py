@@ -303,6 +303,21 @@ def materializations(
     return found
 
 
+def snapshot_tag(snapshot: str) -> dict[str, str]:
+    """The tag of metrics on that snapshot, by which `looks_at` finds them; Dagster's values have at most 63 characters."""
+    return {"bert_assets/snapshot": snapshot[:32]}
+
+
+def looks_at(instance: dg.DagsterInstance, snapshot: str) -> int:
+    """How many different metrics were materialized on the snapshot: each was a look at its test split.
+
+    From the events' tags alone: the events themselves hold the plots.
+    """
+    key = dg.AssetKey("eval_metrics")
+    found = instance.get_event_tags_for_asset(key, filter_tags=snapshot_tag(snapshot))
+    return len({tags.get("dagster/data_version") for tags in found})
+
+
 def latest_materialization(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any] | None:
     """Metadata of the latest materialization of an asset without partitions; None where there is none."""
     event = instance.get_latest_materialization_event(key)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
-from bert_assets.assets.io_managers import SnapshotIOManager, materializations
+from bert_assets.assets.io_managers import SnapshotIOManager, looks_at, materializations
 from bert_assets.assets.metadata import leaderboard_metadata
 from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
@@ -25,12 +25,17 @@ def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
         kinds={"parquet"},
         owners=OWNERS,
         tags={"stage": "evaluation"},
-        code_version="1",
+        code_version="2",
     )
     def leaderboard(
         context: dg.AssetExecutionContext, eval_metrics, snapshots: dg.ResourceParam[SnapshotIOManager]
     ):
-        """All evaluated runs of each dataset, sorted by validation, reported on test; stale runs apart."""
+        """All evaluated runs of each dataset, sorted by validation, reported on test; stale runs apart.
+
+        Configurations are compared with the champion's, or else with the best on validation: better, worse or not
+        distinguishable, over seeds and rows, corrected for their number.
+        """
+        from bert_assets.stages.champion import read_champion
         from bert_assets.stages.standings import publish_standings
 
         datasets = list(experiments.datasets)
@@ -41,7 +46,19 @@ def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
             for dataset in datasets:
                 found = known.get(dataset) or snapshots.store.read_pointer(f"datasets/{dataset}/current.json")
                 current[dataset] = None if found is None else str(found["content_hash"])
-            standings = publish_standings(snapshots.store, experiments, eval_metrics, current)
+            champions = {name: read_champion(snapshots.store, name) for name in datasets}
+            standings = publish_standings(
+                snapshots.store,
+                experiments,
+                eval_metrics,
+                current,
+                champions={name: one.configuration for name, one in champions.items() if one is not None},
+                test_looks={
+                    name: looks_at(context.instance, snapshot)
+                    for name, snapshot in current.items()
+                    if snapshot is not None
+                },
+            )
         inputs = leaderboard_inputs(
             {run: metrics.content_hash for run, metrics in eval_metrics.items()}, current
         )

@@ -159,7 +159,9 @@ def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
 
 
 def leaderboard_metadata(standings: Standings) -> dict[str, Any]:
-    """The runs in their order, and the figures of each dataset's best run as numbers that plot over time."""
+    """The configurations with their verdicts, the runs in their order, and the figures of each dataset's best run as
+    numbers that plot over time.
+    """
     rows = standings.table.to_pylist()
     several = len({row["dataset"] for row in rows}) > 1
     shown, best = [], {}
@@ -183,6 +185,7 @@ def leaderboard_metadata(standings: Standings) -> dict[str, Any]:
         if row["rank"] == 1:
             best |= {f"{row['dataset']}_{split}": row[f"{split}_{metric}"] for split in SPLITS}
     return {
+        "verdicts": table_preview(_verdict_rows(standings.comparisons or {})),
         "table": table_preview(shown),
         "report": dg.MetadataValue.path(str(standings.folder / "report.html")),
         "runs": len(rows),
@@ -193,6 +196,31 @@ def leaderboard_metadata(standings: Standings) -> dict[str, Any]:
         "left_out": dg.MetadataValue.json(list(standings.left_out)),
         "content_hash": standings.content_hash,
     }
+
+
+def _verdict_rows(comparisons: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row per configuration: its mean over seeds with the interval, and how it stands to the reference."""
+    shown = []
+    for dataset, found in comparisons.items():
+        metric, split = found["headline"], found["split"] or "validation"
+        for one in found["configurations"]:
+            figure, verdict = one["metrics"][f"{split}_{metric}"], one["verdict"]
+            shown.append(
+                {
+                    **({"dataset": dataset} if len(comparisons) > 1 else {}),
+                    "configuration": one["configuration"],
+                    "verdict": verdict["verdict"] or "none",
+                    f"{split} mean": figure["mean"],
+                    "interval": _interval(figure["low"], figure["high"]),
+                    "seed sd": figure["sd"],
+                    "runs": len(one["runs"]),
+                    "difference": verdict["difference"],
+                    "its interval": _interval(verdict["low"], verdict["high"]),
+                    "p adjusted": verdict["p_adjusted"],
+                    "metric": metric,
+                }
+            )
+    return shown
 
 
 def _figures_table(values: Mapping[str, Any]) -> dg.MetadataValue:

@@ -328,11 +328,11 @@ class _Auditor:
             if sha256_json(json.loads((folder / "metrics.json").read_bytes())) != manifest["metrics"]:
                 self.note(f"{relative}/metrics.json", "its figures are not those that its manifest covers")
         elif area == "leaderboards":
-            from bert_assets.stages.leaderboard import content_of
+            from bert_assets.stages.leaderboard import TABLE, content_hash, read_comparisons
 
-            name = f"{relative}/leaderboard.parquet"
-            table = pq.read_table(self.store.path(name))
-            if sha256_json(content_of(table)) != relative.split("/")[1]:
+            name = f"{relative}/{TABLE}"
+            table = pq.read_table(folder / TABLE)
+            if content_hash(table, read_comparisons(folder)) != relative.split("/")[1]:
                 self.note(name, "its values are not those that the folder's name covers")
             elif relative in self._led_to:
                 for row in table.select(["run", "model_id", "weights_sha256"]).to_pylist():

@@ -7,11 +7,17 @@ columns stay out of the content hash, so that equal results have equal hashes.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from bert_assets.stages import metrics
+from bert_assets.store.hashing import sha256_json
+
+TABLE = "leaderboard.parquet"
+COMPARISONS = "comparisons.json"
 
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
 
@@ -108,6 +114,18 @@ def content_of(table: pa.Table) -> dict[str, Any]:
     """What the content hash of a leaderboard covers, ready for canonical JSON: `{"columns", "rows"}`, without times."""
     columns = content_columns(table)
     return {"columns": columns, "rows": [list(row.values()) for row in table.select(columns).to_pylist()]}
+
+
+def content_hash(table: pa.Table, comparisons: dict[str, Any] | None) -> str:
+    """sha256 that a leaderboard's folder is named by; `comparisons` is null for one that was built without them."""
+    added = {} if comparisons is None else {"comparisons": comparisons}
+    return sha256_json({**content_of(table), **added})
+
+
+def read_comparisons(folder: Path) -> dict[str, Any] | None:
+    """The comparisons in a leaderboard's folder; null in one from before there were any."""
+    path = folder / COMPARISONS
+    return json.loads(path.read_bytes()) if path.exists() else None
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def _classification(
     influences = {
         "accuracy": correct - correct.mean(),
         "log_loss": row_loss - row_loss.mean(),
-        **dict(zip(("macro_f1", "mcc"), _count_influences(label, prediction, classes), strict=True)),
+        **dict(zip(("macro_f1", "mcc"), count_influences(label, prediction, classes), strict=True)),
     }
     _add_intervals(result, INTERVAL_METRICS["classification"], resampled, influences)
 
@@ -244,7 +244,7 @@ def metrics_from_counts(
     return correct / total, f1.sum(axis=1) / occurs.sum(axis=1), mcc
 
 
-def _count_influences(
+def count_influences(
     label: np.ndarray, prediction: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Empirical influence of each row on macro F1 and on MCC: the derivative as the row's weight grows."""
@@ -386,7 +386,7 @@ def _regression(result: dict[str, Any], rows: pa.Table, seed: int, resamples: in
         result["residuals"] = {"edges": edges.tolist(), "counts": counts.tolist()}
 
     # Centred and scaled once: correlations do not notice, and sums of squares neither overflow nor cancel.
-    x, y = _standardized(target), _standardized(prediction)
+    x, y = standardized(target), standardized(prediction)
     target_code, target_values = _ordinal(target)
     prediction_code, prediction_values = _ordinal(prediction)
     resampled = {name: np.empty(resamples) for name in names}
@@ -401,7 +401,7 @@ def _regression(result: dict[str, Any], rows: pa.Table, seed: int, resamples: in
     influences = {
         "mse": squared - squared.mean(),
         "mae": absolute - absolute.mean(),
-        "pearson": _correlation_influence(x, y),
+        "pearson": correlation_influence(x, y),
         "spearman": _rank_correlation_influence(target, prediction),
     }
     _add_intervals(result, names, resampled, influences)
@@ -429,7 +429,7 @@ def _midranks(codes: np.ndarray, distinct: int) -> np.ndarray:
     return np.take_along_axis(ranks, codes, axis=1)
 
 
-def _correlation_influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def correlation_influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Influence on Pearson's r of each row of two standardized columns (Devlin, Gnanadesikan, Kettenring 1975)."""
     return x * y - (x * y).mean() / 2 * (x * x + y * y)
 
@@ -452,7 +452,8 @@ def _rank_correlation_influence(target: np.ndarray, prediction: np.ndarray) -> n
     return influence - influence.mean()
 
 
-def _standardized(values: np.ndarray) -> np.ndarray:
+def standardized(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1, without overflow; zeros where all are equal."""
     centred = values / 2 - values.mean() / 2 if np.isfinite(values.mean()) else values / 2
     largest = np.abs(centred).max()
     centred = centred / largest if largest > 0 else centred

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,21 +15,26 @@ import pyarrow.parquet as pq
 from bert_assets.config.experiments import Experiments
 from bert_assets.errors import StoreError
 from bert_assets.stages import leaderboard, report
+from bert_assets.stages.comparisons import compare_configurations
 from bert_assets.stages.evaluation import Metrics, training_progress
+from bert_assets.stages.leaderboard import COMPARISONS, TABLE
+from bert_assets.stages.measured import Baseline, EvaluatedRun, evaluated_run
 from bert_assets.stages.model_gate import is_usable
-from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
-
-TABLE = "leaderboard.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standings:
-    """A published leaderboard; `left_out` are the runs whose models fail their check `weights`, where it was built."""
+    """A published leaderboard.
+
+    `comparisons` has a document per dataset (see `comparisons.py`), null in a leaderboard from before there were any.
+    `left_out` are the runs whose models fail their check `weights`, where it was built.
+    """
 
     content_hash: str
     folder: Path
     table: pa.Table
+    comparisons: dict[str, Any] | None
     markdown: str
     left_out: tuple[str, ...] = ()
 
@@ -38,8 +44,16 @@ def publish_standings(
     experiments: Experiments,
     metrics: Mapping[str, Metrics],
     current: Mapping[str, str | None],
+    *,
+    champions: Mapping[str, str] | None = None,
+    baselines: Mapping[str, Sequence[Baseline]] | None = None,
+    test_looks: Mapping[str, int] | None = None,
 ) -> Standings:
-    """Publish the runs that have metrics and usable models; `current` names each dataset's snapshot of today."""
+    """Publish the runs that have metrics and usable models; `current` names each dataset's snapshot of today.
+
+    By dataset, `champions` names the champion's configuration, `baselines` holds what to compare with beside the
+    configurations, and `test_looks` says how many metrics were ever computed on today's snapshot.
+    """
     rows, details, left_out = [], {}, []
     for run in experiments.runs.values():
         if run.name not in metrics:
@@ -81,21 +95,69 @@ def publish_standings(
             "training": model["training"],
         }
     table = leaderboard.build(rows)
-    content_hash = sha256_json(leaderboard.content_of(table))
+    comparisons = _compare(
+        store,
+        table,
+        metrics,
+        champions=champions or {},
+        baselines=baselines or {},
+        test_looks=test_looks or {},
+    )
+    content_hash = leaderboard.content_hash(table, comparisons)
     generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     markdown = report.render_markdown(table, details, title="Leaderboard", generated=None)
 
     def write(folder: Path) -> None:
         pq.write_table(table, folder / TABLE, compression="zstd")
         html = report.render_html(table, details, title="Leaderboard", generated=generated)
+        (folder / COMPARISONS).write_text(json.dumps(comparisons, indent=1, sort_keys=True) + "\n")
         (folder / "report.html").write_text(html)
         (folder / "report.md").write_text(markdown)
 
     manifest = {"kind": "leaderboard", "runs": json.loads(json.dumps([row["run"] for row in rows]))}
     folder = store.publish(f"leaderboards/{content_hash}", write=write, manifest=manifest)
     return Standings(
-        content_hash=content_hash, folder=folder, table=table, markdown=markdown, left_out=tuple(left_out)
+        content_hash=content_hash,
+        folder=folder,
+        table=table,
+        comparisons=comparisons,
+        markdown=markdown,
+        left_out=tuple(left_out),
     )
+
+
+def _compare(
+    store: Store,
+    table: pa.Table,
+    metrics: Mapping[str, Metrics],
+    *,
+    champions: Mapping[str, str],
+    baselines: Mapping[str, Sequence[Baseline]],
+    test_looks: Mapping[str, int],
+) -> dict[str, Any]:
+    """The comparisons of each dataset that has a run on its current snapshot."""
+    runs: dict[str, list[EvaluatedRun]] = {}
+    stale: dict[str, int] = {}
+    for row in table.select(["dataset", "run", "configuration", "seed", "stale"]).to_pylist():
+        if row["stale"]:
+            stale[row["dataset"]] = stale.get(row["dataset"], 0) + 1
+            continue
+        measured = metrics[row["run"]]
+        run = evaluated_run(row["run"], row["configuration"], row["seed"], measured.manifest, measured.values)
+        runs.setdefault(row["dataset"], []).append(run)
+    found = {
+        dataset: compare_configurations(
+            store,
+            of_dataset,
+            champion=champions.get(dataset),
+            baselines=baselines.get(dataset, ()),
+            test_looks=test_looks.get(dataset),
+            stale=stale.get(dataset, 0),
+        )
+        for dataset, of_dataset in runs.items()
+    }
+    # What is hashed is what is read again.
+    return json.loads(json.dumps(found, allow_nan=False))
 
 
 def load_standings(store: Store, content_hash: str) -> Standings:
@@ -103,9 +165,13 @@ def load_standings(store: Store, content_hash: str) -> Standings:
     relative = f"leaderboards/{content_hash}"
     store.verify(relative)
     folder = store.path(relative)
-    table = pq.read_table(folder / TABLE)
-    if sha256_json(leaderboard.content_of(table)) != content_hash:
+    table, comparisons = pq.read_table(folder / TABLE), leaderboard.read_comparisons(folder)
+    if leaderboard.content_hash(table, comparisons) != content_hash:
         raise StoreError(f"{folder} holds another content than its name says")
     return Standings(
-        content_hash=content_hash, folder=folder, table=table, markdown=(folder / "report.md").read_text()
+        content_hash=content_hash,
+        folder=folder,
+        table=table,
+        comparisons=comparisons,
+        markdown=(folder / "report.md").read_text(),
     )

@@ -348,14 +348,15 @@ RUNS: list[tuple[str, str]] = [
     ("timeout: 0s", "expected a time such as 30s, 5m or 1h, got '0s'"),
     ("stall_timeout: 5", "expected a time such as 30s, 5m or 1h, got 5"),
     ("on_numerics_change: ignore", "expected resume, restart or fail, got 'ignore'"),
+    ("truncation: heads", "expected head, tail or head+tail, got 'heads'; did you mean 'head'?"),
+    ("class_weights: balance", "expected balanced, or a mapping such as {spam: 5, ham: 1}, got 'balance'"),
+    ("class_weights: {}", "expected balanced, or a mapping such as {spam: 5, ham: 1}, got a mapping"),
     ("name: other", "unknown key 'name'; expected dataset, model"),
     ("configuration: other", "unknown key 'configuration'; expected dataset, model"),
     # Keys of later features are refused until they work.
     *(
         (f"{key}: null", f"unknown key '{key}'; expected dataset, model, revision")
         for key in (
-            "class_weights",
-            "truncation",
             "resources",
             "max_tokens_per_batch",
         )
@@ -389,11 +390,12 @@ GRIDS: list[tuple[str, str]] = [
     ("{seed: [[1]]}", "grid.seed[0]: expected a whole number, got a list of 1"),
     ("{epochs: [null]}", "grid.epochs[0]: expected a whole number, got null"),
     ("{sed: [1]}", "grid.sed: unknown key 'sed'; did you mean 'seed'?"),
-    ("{resources: [1]}", "grid.resources: unknown key 'resources'; expected model, max_length, precision"),
+    ("{resources: [1]}", "grid.resources: unknown key 'resources'; expected model, max_length, truncation"),
     *(
         (f"{{{key}: [a, b]}}", f"grid.{key}: '{key}' cannot be in a grid; write one entry for each value")
         for key in ("dataset", "device", "threads", "revision", "checkpoint_every", "keep_checkpoints")
     ),
+    ("{class_weights: [{a: 2}]}", "grid.class_weights[0]: a mapping makes no name; write it in an entry"),
     ("{name: [a, b]}", "grid.name: unknown key 'name'"),
     ("{grid: [1]}", "grid.grid: unknown key 'grid'"),
     ("{model: [scratch/mini]}", "grid.model: 'model' is set in the entry too; keep one of the two"),
@@ -434,6 +436,13 @@ def test_an_impossible_model_is_refused(tmp_path, model, expected):
 def test_a_hub_model_without_revision_says_how_to_name_a_local_folder(tmp_path):
     [problem] = refused(tmp_path, GOOD.replace("scratch/tiny", "models/bert"))
     assert problem.endswith("; for a local folder write model: ./models/bert")
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", ".inf", ".nan", "true", "'2'"])
+def test_a_class_weight_that_is_no_positive_number_is_refused_at_its_class(tmp_path, weight):
+    [problem] = refused(tmp_path, run_with(f"class_weights: {{a: 1, b: {weight}}}"))
+    place = "experiments/a.yaml:9: runs.tiny.class_weights.b: "
+    assert problem.startswith(f"{place}expected a number greater than 0, got ")
 
 
 def test_missing_keys_of_a_run_are_named(tmp_path):
@@ -774,6 +783,8 @@ WEIGHTS = {
     "batch_size",
     "learning_rate",
     "max_length",
+    "truncation",
+    "class_weights",
     "precision",
     "warmup_ratio",
     "weight_decay",
@@ -799,6 +810,8 @@ FULL = {
     "batch_size": 9,
     "learning_rate": 1 / 3,
     "max_length": 9,
+    "truncation": "head+tail",
+    "class_weights": {"a class": 2.5, "b": 1.0},
     "precision": "bf16",
     "warmup_ratio": 0.0,
     "weight_decay": 5e-324,

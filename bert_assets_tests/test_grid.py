@@ -54,6 +54,8 @@ def test_a_grid_of_one_value_names_it_so_that_a_second_renames_nothing():
 GRID = {
     "model": ["scratch/mini", "./bert"],
     "max_length": [64],
+    "truncation": ["head+tail"],
+    "class_weights": ["balanced"],
     "precision": ["fp32", "bf16"],
     "epochs": [2],
     "batch_size": [8],
@@ -70,7 +72,7 @@ GRID = {
 
 def test_a_grid_of_every_key_has_pinned_names_whatever_its_order_in_the_yaml():
     names = [
-        f"big-m{model}-ml64-p{precision}-ep2-bs8-ga2-lr5e-5-wu0-wd0.01-gn1-esnone-ee100-s{seed}"
+        f"big-m{model}-ml64-trhead_tail-cwbalanced-p{precision}-ep2-bs8-ga2-lr5e-5-wu0-wd0.01-gn1-esnone-ee100-s{seed}"
         for model in ("mini", "bert")
         for precision in ("fp32", "bf16")
         for seed in (1, 2)
@@ -163,6 +165,8 @@ def test_the_abbreviations_are_pinned():
     assert dict(ABBREVIATIONS) == {
         "model": "m",
         "max_length": "ml",
+        "truncation": "tr",
+        "class_weights": "cw",
         "precision": "p",
         "epochs": "ep",
         "batch_size": "bs",

@@ -7,7 +7,7 @@ Values are written by one rule, so that equal numbers always give equal names:
 
 - whole numbers in digits; other numbers with as few digits as identify them: plain from 0.01 to a million (`0.01`,
   `0.06`, `2.5`), with an exponent outside (`1e-4`, `2.5e-5`);
-- `null` as `none`; words as they are;
+- `null` as `none`; words as they are, with `_` for `+`;
 - models by the last part of their name, in lower case, with `_` for what a name cannot hold: `scratch/tiny` is `tiny`.
 """
 
@@ -33,6 +33,8 @@ ABBREVIATIONS: Mapping[str, str] = MappingProxyType(
     {
         "model": "m",
         "max_length": "ml",
+        "truncation": "tr",
+        "class_weights": "cw",
         "precision": "p",
         "epochs": "ep",
         "batch_size": "bs",
@@ -99,7 +101,7 @@ def point_names(entry: str, point: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def format_value(key: str, value: Any) -> str:
-    """A grid value as it stands in a name. Raises Wrong for a model of whose name nothing is left."""
+    """A grid value as it stands in a name. Raises Wrong for a mapping, and for a model of whose name nothing is left."""
     if value is None:
         return "none"
     if key == "model":
@@ -110,7 +112,9 @@ def format_value(key: str, value: Any) -> str:
                 f"no name can be made of {show(value)}; write it in an entry of its own, outside a grid"
             )
         return text
-    return format_number(value) if isinstance(value, int | float) else str(value)
+    if isinstance(value, dict):
+        raise Wrong(f"{show(value)} makes no name; write it in an entry of its own, outside a grid")
+    return format_number(value) if isinstance(value, int | float) else str(value).replace("+", "_")
 
 
 def format_number(value: float) -> str:

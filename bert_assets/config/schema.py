@@ -25,6 +25,7 @@ from bert_assets.config.messages import Wrong, show
 from bert_assets.config.values import (
     COMMIT_EXPECTED,
     PRESETS,
+    ClassWeights,
     Columns,
     Commit,
     Count,
@@ -41,6 +42,8 @@ from bert_assets.config.values import (
     Text,
     model_kind,
 )
+
+Truncation = Literal["head", "tail", "head+tail"]
 
 # What the loader fills in: not for users to write.
 GIVEN = frozenset({"name", "configuration"})
@@ -196,6 +199,16 @@ class RunConfig(DeclaredConfig):
     batch_size: Count = weights_field("rows per forward pass", 32)
     learning_rate: float = weights_field("peak, after warm-up and before linear decay", 5e-5, gt=0, le=1)
     max_length: int = weights_field("tokens per row; longer texts are cut", 128, ge=4, lt=2**31)
+    truncation: Truncation = weights_field(
+        "what is kept of a text beyond max_length: its first tokens, its last ones, or a quarter first and the rest last",
+        "head",
+        later=True,
+    )
+    class_weights: ClassWeights | None = weights_field(
+        "balanced, or weights such as {spam: 5} of classes in the training loss; null: all alike",
+        None,
+        later=True,
+    )
     precision: Literal["fp32", "bf16"] = weights_field("bf16: autocast of the forward pass", "fp32")
     warmup_ratio: float = weights_field(
         "share of the steps in which the learning rate rises", 0.1, ge=0, le=1

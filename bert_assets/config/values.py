@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -110,6 +111,24 @@ def _example(value: Any) -> str | tuple[str, str]:
 
 
 Example = Annotated[str | tuple[str, str], BeforeValidator(_example)]
+
+
+def _class_weights(value: Any) -> str | dict[str, float]:
+    if value == "balanced":
+        return value
+    if not isinstance(value, dict) or not value:
+        raise Wrong(f"expected balanced, or a mapping such as {{spam: 5, ham: 1}}, got {show(value)}")
+    weights = {}
+    for name, weight in value.items():
+        # Names such as 0 and 1 are numbers to YAML.
+        key = str(name).lower() if isinstance(name, bool) else str(name)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise Wrong(f"expected a number greater than 0, got {show(weight)}", key)
+        weights[key] = float(weight)
+    return weights
+
+
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_class_weights)]
 
 
 # --- The hub and models ----------------------------------------------------------------------------------------------

@@ -75,15 +75,16 @@ class BaseModel:
     def tokenizer_sha256(self) -> str:
         return sha256_bytes(self.tokenizer_json)
 
-    def tokenizer_config(self, max_length: int, *, type_ids: bool) -> dict[str, Any]:
-        """`tokenizer_config.json` of the published folder, for `AutoTokenizer`.
+    def tokenizer_config(self, run: RunConfig, *, type_ids: bool) -> dict[str, Any]:
+        """`tokenizer_config.json` of the published folder, for `AutoTokenizer`; it cuts head or tail as the run did.
 
         `type_ids` says whether the model is trained with them. The base's own tokenizer may say otherwise, and plain
         transformers would then feed the model what it has not learnt from.
         """
         return {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": max_length,
+            "model_max_length": run.max_length,
+            **({"truncation_side": "left"} if run.truncation == "tail" else {}),
             "clean_up_tokenization_spaces": False,
             "model_input_names": ["input_ids", *(["token_type_ids"] if type_ids else []), "attention_mask"],
             **self.tokenizer_settings,

@@ -19,6 +19,7 @@ from bert_assets.config.schema import RunConfig
 from bert_assets.errors import BertAssetsError
 from bert_assets.stages.base_model import BaseModel, resolve_base_model
 from bert_assets.stages.checkpoint import Checkpoints
+from bert_assets.stages.class_weights import require_known_classes
 from bert_assets.stages.interrupts import deferred_interrupts
 from bert_assets.stages.model_figures import model_figures
 from bert_assets.stages.numerics import choose_device, default_threads, fingerprint, numerics
@@ -46,7 +47,8 @@ class TrainingPlan:
 
 
 def plan_training(store: Store, run: RunConfig, snapshot: Snapshot, root: Path) -> TrainingPlan:
-    """Resolve the base model and derive the recipe; raises UserError for a model that cannot be used."""
+    """Resolve the base model and derive the recipe; raises UserError for a model or classes that cannot be used."""
+    require_known_classes(run, snapshot.class_names)
     base = resolve_base_model(run, snapshot, root, store)
     return TrainingPlan(run=run, snapshot=snapshot, base=base, recipe=Recipe.of(run, snapshot, base))
 
@@ -173,12 +175,13 @@ def _train_and_stage(
         "lineage": lineage,
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return stage_model(trained, plan.base, lease=lease, manifest=manifest, max_length=run.max_length)
+    return stage_model(trained, plan.base, lease=lease, manifest=manifest, run=run)
 
 
 def training_data(store: Store, plan: TrainingPlan) -> TrainingData:
-    """Tokens and labels of every split that has labels; tokenized once per snapshot, tokenizer and length."""
-    tokens = tokenize_snapshot(store, plan.snapshot, plan.base.tokenizer_json, plan.run.max_length)
+    """Tokens and labels of every split that has labels; tokenized once per snapshot, tokenizer and way to cut."""
+    run = plan.run
+    tokens = tokenize_snapshot(store, plan.snapshot, plan.base.tokenizer_json, run.max_length, run.truncation)
     labels = {split: read_labels(plan.snapshot, split) for split in plan.snapshot.rows}
     return TrainingData(
         tokens=tokens,

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bert_assets.config.schema import Truncation, settings_of
 from bert_assets.errors import StoreError
 from bert_assets.stages.audit import CURRENT, all_pointers, published_folders, references
 from bert_assets.store.files import read_sealed
@@ -149,8 +150,8 @@ class _Collector:
     living_runs: frozenset[str]
     unfinished: bool
     kept: set[str] = field(default_factory=set)
-    # Of each kept recipe or model: its snapshot, the sha256 of its tokenizer, its max_length.
-    tokenized: set[tuple[str, str, int]] = field(default_factory=set)
+    # Of each kept recipe or model: its snapshot, the sha256 of its tokenizer, max_length and truncation.
+    tokenized: set[tuple[str, str, int, Truncation]] = field(default_factory=set)
 
     def is_young(self, path: Path) -> bool:
         return _modified(path) > self.oldest
@@ -205,7 +206,7 @@ class _Collector:
         if area == "models":
             recipe = manifest["recipe"]
             tokenizer = manifest["files"]["model/tokenizer.json"]["sha256"]
-            self.tokenized.add((recipe["snapshot"], tokenizer, recipe["settings"]["max_length"]))
+            self._keep_tokens(recipe, tokenizer)
         for target in references(relative, manifest):
             self.keep(target)
         if area == "leaderboards":
@@ -232,7 +233,13 @@ class _Collector:
             return
         recipe = self._sealed(f"{work}/recipe.json")["recipe"]
         self.keep(f"snapshots/{recipe['snapshot']}")
-        self.tokenized.add((recipe["snapshot"], recipe["tokenizer"], recipe["settings"]["max_length"]))
+        self._keep_tokens(recipe, recipe["tokenizer"])
+
+    def _keep_tokens(self, recipe: dict[str, Any], tokenizer_sha256: str) -> None:
+        settings = settings_of(recipe)
+        self.tokenized.add(
+            (recipe["snapshot"], tokenizer_sha256, settings["max_length"], settings["truncation"])
+        )
 
     def _sealed(self, relative: str) -> dict[str, Any]:
         try:
@@ -288,19 +295,10 @@ class _Collector:
     def _needed_caches(self) -> set[str]:
         """Where `stages/tokens.py` and `stages/base_model.py` keep what the kept models and snapshots use."""
         from bert_assets.stages import vocabulary
-        from bert_assets.stages.tokens import TOKENS_VERSION
+        from bert_assets.stages.tokens import tokens_key
 
         library = version("tokenizers")
-        needed = set()
-        for snapshot, tokenizer, max_length in self.tokenized:
-            key = {
-                "snapshot": snapshot,
-                "tokenizer": tokenizer,
-                "max_length": max_length,
-                "tokenizers": library,
-                "version": TOKENS_VERSION,
-            }
-            needed.add(f"cache/tokens/{sha256_json(key)}")
+        needed = {f"cache/tokens/{tokens_key(*of)}" for of in self.tokenized}
         for relative in self.kept:
             if relative.startswith("snapshots/"):
                 key = {

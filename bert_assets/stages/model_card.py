@@ -6,12 +6,14 @@ full one: with the results as `model-index` metadata, where the data came from, 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bert_assets.config.schema import model_kind
+from bert_assets.config.schema import model_kind, settings_of
 from bert_assets.stages.markdown import code, front_matter, listed, table
+from bert_assets.stages.truncation import KEPT
 
 TASK = "text-classification"
 MOST_CLASSES = 30
@@ -295,13 +297,13 @@ def _numerics(manifest: dict[str, Any]) -> list[str]:
 
 
 def _limits(manifest: dict[str, Any], values: dict[str, Any] | None) -> list[str]:
-    settings = manifest["recipe"]["settings"]
+    settings = settings_of(manifest["recipe"])
     cut = f"Texts beyond {settings['max_length']} tokens are cut"
     truncated = manifest.get("gate", {}).get("truncated")
     if truncated and truncated["rows"]:
         cut += f" ({truncated['cut']} of {truncated['rows']} train rows were)"
     lines = [
-        f"- {cut}.",
+        f"- {cut}: {KEPT[settings['truncation']]}.",
         "- The figures hold for data like that of the snapshot. Nothing was tested on other domains, languages or times.",
         "- Labels were taken as they are: their errors limit every figure here.",
     ]
@@ -316,6 +318,8 @@ def _limits(manifest: dict[str, Any], values: dict[str, Any] | None) -> list[str
 
 def _plain(value: Any) -> Any:
     """As one writes it in YAML."""
+    if isinstance(value, dict):
+        return code(json.dumps(value, ensure_ascii=False))
     return (
         {None: "null", True: "true", False: "false"}[value]
         if value is None or isinstance(value, bool)

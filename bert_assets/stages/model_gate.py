@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bert_assets.config.checks import BetterThanBaselineCheck, ChecksConfig, LossFallingCheck, TruncationCheck
+from bert_assets.config.schema import settings_of
 from bert_assets.errors import UserError
 from bert_assets.stages.verdict import Verdict
 
@@ -131,10 +132,12 @@ def _judge_truncation(manifest: Mapping[str, Any], check: TruncationCheck) -> Ve
         return _warning("truncation", True, NOT_RECORDED)
     rows, cut = manifest["gate"]["truncated"]["rows"], manifest["gate"]["truncated"]["cut"]
     share = cut / rows if rows else 0.0
+    settings = settings_of(manifest["recipe"])
+    how = "" if settings["truncation"] == "head" else f" (truncation: {settings['truncation']})"
     passed = share <= check.max_share
     message = (
-        f"{cut} of {rows} train rows ({share:.2%}) are longer than max_length "
-        f"{manifest['recipe']['settings']['max_length']} and were cut; allowed: {check.max_share:.2%}"
+        f"{cut} of {rows} train rows ({share:.2%}) are longer than max_length {settings['max_length']} and were cut"
+        f"{how}; allowed: {check.max_share:.2%}"
     )
     if not passed:
         message += ". Raise max_length if what is cut off matters"

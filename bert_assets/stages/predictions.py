@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from bert_assets.config.schema import settings_of
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.model_gate import require_usable
 from bert_assets.stages.numerics import choose_device
@@ -49,9 +50,9 @@ def predict_snapshot(
     It may be another snapshot than the model's own; raises UserError where it has another task or other classes.
     """
     _require_same_labels(published, snapshot)
-    settings = published.manifest["recipe"]["settings"]
+    settings = settings_of(published.manifest["recipe"])
     tokenizer = (published.model_folder / "tokenizer.json").read_bytes()
-    tokens = tokenize_snapshot(store, snapshot, tokenizer, settings["max_length"])
+    tokens = tokenize_snapshot(store, snapshot, tokenizer, settings["max_length"], settings["truncation"])
     parts = []
     scorer = Scorer(published, device)
     for split in EVALUATED:
@@ -113,9 +114,15 @@ def predict_texts(
                 raise UserError(
                     f"{name} {position + 1} is blank: there is nothing to classify in it; leave it out"
                 )
-    max_length = published.manifest["recipe"]["settings"]["max_length"]
+    settings = settings_of(published.manifest["recipe"])
     tokenizer = (published.model_folder / "tokenizer.json").read_bytes()
-    tokens = tokenize_texts(tokenizer, list(texts), None if pairs is None else list(pairs), max_length)
+    tokens = tokenize_texts(
+        tokenizer,
+        list(texts),
+        None if pairs is None else list(pairs),
+        settings["max_length"],
+        settings["truncation"],
+    )
     columns = Scorer(published, device).columns(tokens)
     given = {"text": pa.array(list(texts), pa.string())}
     if pairs is not None:
@@ -145,7 +152,7 @@ class Scorer:
         self.device = choose_device(device)
         self.model = load_model(published, self.device)
         self.inputs = Inputs.of(self.model)
-        self.precision = published.manifest["recipe"]["settings"]["precision"]
+        self.precision = settings_of(published.manifest["recipe"])["precision"]
         self.task = published.manifest["task"]
         threads = published.manifest["numerics"]["threads"]
         # The training's own thread count: equal models then give equal predictions to the bit.

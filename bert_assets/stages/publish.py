@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bert_assets.config.schema import RunConfig
 from bert_assets.errors import StoreError
 from bert_assets.stages.base_model import BaseModel, quiet_transformers
 from bert_assets.stages.checkpoint import MODEL, Checkpoints, model_tensors, write_tensors
@@ -68,7 +69,7 @@ class StagedModel:
 
 
 def stage_model(
-    trained: Trained, base: BaseModel, *, lease: Lease, manifest: dict[str, Any], max_length: int
+    trained: Trained, base: BaseModel, *, lease: Lease, manifest: dict[str, Any], run: RunConfig
 ) -> StagedModel:
     """Write the Hugging Face folder and progress.jsonl into the attempt folder; hash the weights."""
     folder = lease.attempt / STAGED
@@ -79,7 +80,7 @@ def stage_model(
     config.architectures = [type(trained.model).__name__]
     config.save_pretrained(model_folder)
     (model_folder / "tokenizer.json").write_bytes(base.tokenizer_json)
-    tokenizer_config = base.tokenizer_config(max_length, type_ids=Inputs.of(trained.model).type_ids)
+    tokenizer_config = base.tokenizer_config(run, type_ids=Inputs.of(trained.model).type_ids)
     (model_folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n")
     full = {
         **manifest,

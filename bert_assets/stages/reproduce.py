@@ -231,7 +231,7 @@ def split_metrics(
     device = choose_device(run.device)
     loaded = load_model(model, device)
     tokenizer = (model.model_folder / "tokenizer.json").read_bytes()
-    tokens = tokenize_snapshot(scratch, snapshot, tokenizer, run.max_length)
+    tokens = tokenize_snapshot(scratch, snapshot, tokenizer, run.max_length, run.truncation)
     return {
         split: quick_metrics(
             predict_logits(loaded, Inputs.of(loaded), tokens[split], device, run.precision),

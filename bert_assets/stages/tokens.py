@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from bert_assets.config.schema import Truncation
 from bert_assets.errors import UserError
 from bert_assets.stages.snapshot import Snapshot
 from bert_assets.stages.token_files import open_tokens, write_tokens
+from bert_assets.stages.truncation import head_and_tail
 from bert_assets.store.hashing import sha256_bytes, sha256_json
 from bert_assets.store.store import Store
 
@@ -60,36 +62,45 @@ class TokenizedSplit:
         return len(self.offsets) - 1
 
 
-def tokenize_snapshot(
-    store: Store, snapshot: Snapshot, tokenizer_json: bytes, max_length: int
-) -> dict[str, TokenizedSplit]:
-    """Every split of the snapshot, from `cache/tokens` if it is there and verifies."""
-    key = sha256_json(
+def tokens_key(snapshot: str, tokenizer_sha256: str, max_length: int, truncation: Truncation) -> str:
+    """The name in `cache/tokens` of what `tokenize_snapshot` keeps there."""
+    return sha256_json(
         {
-            "snapshot": snapshot.content_hash,
-            "tokenizer": sha256_bytes(tokenizer_json),
+            "snapshot": snapshot,
+            "tokenizer": tokenizer_sha256,
             "max_length": max_length,
+            "truncation": truncation,
             "tokenizers": version("tokenizers"),
             "version": TOKENS_VERSION,
         }
     )
 
+
+def tokenize_snapshot(
+    store: Store,
+    snapshot: Snapshot,
+    tokenizer_json: bytes,
+    max_length: int,
+    truncation: Truncation = "head",
+) -> dict[str, TokenizedSplit]:
+    """Every split of the snapshot, from `cache/tokens` if it is there and verifies."""
+    key = tokens_key(snapshot.content_hash, sha256_bytes(tokenizer_json), max_length, truncation)
+
     def write(folder: Path) -> None:
         for split, rows in snapshot.rows.items():
-            write_tokens(
-                folder / f"{split}.safetensors", rows, _parts(snapshot, split, tokenizer_json, max_length)
-            )
+            parts = _parts(snapshot, split, tokenizer_json, max_length, truncation)
+            write_tokens(folder / f"{split}.safetensors", rows, parts)
 
     folder = store.publish(f"cache/tokens/{key}", write=write, manifest={"kind": "tokens"})
     return {split: _opened(folder / f"{split}.safetensors") for split in snapshot.rows}
 
 
 def _parts(
-    snapshot: Snapshot, split: str, tokenizer_json: bytes, max_length: int
+    snapshot: Snapshot, split: str, tokenizer_json: bytes, max_length: int, truncation: Truncation
 ) -> Iterator[TokenizedSplit]:
     """The split's tokens, some rows at a time."""
     names = ["text", "text_pair"] if snapshot.has_pair else ["text"]
-    tokenizer = _tokenizer(tokenizer_json, max_length, pairs=snapshot.has_pair)
+    tokenizer = _tokenizer(tokenizer_json, max_length, truncation, pairs=snapshot.has_pair)
     for batch in snapshot.batches(split, names, rows=TEXTS_AT_ONCE):
         texts = batch.column("text").to_pylist()
         pairs = batch.column("text_pair").to_pylist() if snapshot.has_pair else None
@@ -102,17 +113,23 @@ def _opened(path: Path) -> TokenizedSplit:
 
 
 def tokenize_texts(
-    tokenizer_json: bytes, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
+    tokenizer_json: bytes,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    max_length: int,
+    truncation: Truncation = "head",
 ) -> TokenizedSplit:
     """Encode texts, or pairs of texts, with the tokenizer's special tokens, cut to `max_length` tokens.
 
-    Of a pair that is too long, the longer text is cut first. Raises UserError where the special tokens alone fill
-    `max_length`.
+    `truncation` is what stays of a text that is too long: its head, its tail, or a quarter of head and the rest tail
+    (truncation.py). Of a pair that is too long, the longer text is cut first. Raises UserError where the special
+    tokens alone fill `max_length`.
     """
-    return _encode(_tokenizer(tokenizer_json, max_length, pairs=pairs is not None), texts, pairs, max_length)
+    tokenizer = _tokenizer(tokenizer_json, max_length, truncation, pairs=pairs is not None)
+    return _encode(tokenizer, texts, pairs, max_length)
 
 
-def _tokenizer(tokenizer_json: bytes, max_length: int, *, pairs: bool) -> Tokenizer:
+def _tokenizer(tokenizer_json: bytes, max_length: int, truncation: Truncation, *, pairs: bool) -> Tokenizer:
     # Made anew from its bytes each time: padding and truncation are state of the tokenizer.
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     tokenizer.no_padding()
@@ -123,7 +140,11 @@ def _tokenizer(tokenizer_json: bytes, max_length: int, *, pairs: bool) -> Tokeni
             f"max_length is {max_length}, but the tokenizer puts {special} special tokens around each "
             f"{'pair of texts' if pairs else 'text'}: there is no room for a word. Set it to {special + 1} or more"
         )
-    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    if truncation == "head+tail":
+        tokenizer.no_truncation()
+    else:
+        direction = "right" if truncation == "head" else "left"
+        tokenizer.enable_truncation(max_length, strategy="longest_first", direction=direction)
     return tokenizer
 
 
@@ -140,8 +161,11 @@ def _encode(
         for row, encoding in enumerate(tokenizer.encode_batch_fast(batch), start):
             ids.append(np.array(encoding.ids, np.int32))
             type_ids.append(np.array(encoding.type_ids, np.uint8))
+            if len(ids[-1]) > max_length:
+                kept = head_and_tail(encoding.sequence_ids, max_length)
+                ids[-1], type_ids[-1], truncated[row] = ids[-1][kept], type_ids[-1][kept], True
             lengths[row] = len(ids[-1])
-            truncated[row] = lengths[row] == max_length and bool(encoding.overflowing)
+            truncated[row] |= lengths[row] == max_length and bool(encoding.overflowing)
     return TokenizedSplit(
         ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
         type_ids=np.concatenate(type_ids) if type_ids else np.zeros(0, np.uint8),

@@ -22,6 +22,7 @@ from bert_assets.config.schema import RunConfig
 from bert_assets.errors import BertAssetsError, StoreError, UserError
 from bert_assets.stages.base_model import BaseModel, build_model
 from bert_assets.stages.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Rejected, model_tensors
+from bert_assets.stages.class_weights import class_weights
 from bert_assets.stages.forward import Forward, training_forward
 from bert_assets.stages.interrupts import Interrupt, TrainingInterrupted, TrainingTimedOut
 from bert_assets.stages.numerics import differences
@@ -115,6 +116,7 @@ def train(
     StoreError when a checkpoint cannot be written.
     """
     tokens, labels = data.tokens["train"], data.labels["train"]
+    weights = class_weights(run, labels, data.class_names)
     schedule = Schedule(
         rows=len(labels),
         batch_size=run.batch_size,
@@ -191,12 +193,15 @@ def train(
             order = batch_order(tokens.lengths, run.batch_size, run.seed, epoch)
         batches = order[index * run.gradient_accumulation : (index + 1) * run.gradient_accumulation]
         step_rows = sum(len(rows) for rows in batches)
+        step_weight = sum(weight_of(labels[rows], weights) for rows in batches)
 
         forward.begin_step(step_seed(run.seed, done))
         step_loss = 0.0
         for rows in batches:
-            # Weighted by rows, so that accumulated batches equal one large batch also when the last is smaller.
-            loss = loss_of(forward.logits(rows), labels[rows], data.task) * (len(rows) / step_rows)
+            # Each batch's mean has its share of the step, so that accumulated batches equal one large batch also
+            # where the last is smaller, or holds lighter classes.
+            share = weight_of(labels[rows], weights) / step_weight
+            loss = loss_of(forward.logits(rows), labels[rows], data.task, weights) * share
             forward.backward(loss)
             step_loss += loss.item()
             beat()
@@ -216,8 +221,8 @@ def train(
         if done % RELEASE_EVERY == 0:
             tokens.release()
         rows_done += step_rows
-        state.loss_sum += step_loss * step_rows
-        state.loss_rows += step_rows
+        state.loss_sum += step_loss * step_weight
+        state.loss_rows += step_weight
         if schedule.is_logged(done):
             state.train_loss = state.loss_sum / state.loss_rows
             state.loss_sum, state.loss_rows = 0.0, 0
@@ -304,7 +309,7 @@ class State:
     without_improvement: int = 0
     stopped_early: bool = False
     loss_sum: float = 0.0
-    loss_rows: int = 0
+    loss_rows: float = 0  # their weight in sum, where classes weigh differently
     train_loss: float = math.inf
     seconds: float = 0.0
     numerics_changed: list[str] = field(default_factory=list)
@@ -379,13 +384,26 @@ def load_weights(path: Path, model: torch.nn.Module) -> None:
         raise BertAssetsError(f"{path} does not fit the model: missing {missing}, unexpected {unexpected}")
 
 
-def loss_of(logits: torch.Tensor, labels: np.ndarray, task: str) -> torch.Tensor:
-    """Mean cross-entropy over class ids, or mean squared error over targets; computed in float32."""
+def weight_of(labels: np.ndarray, weights: np.ndarray | None) -> float:
+    """The rows' weight in sum: how many they are, unless their classes weigh differently."""
+    return len(labels) if weights is None else float(weights[labels].sum())
+
+
+def loss_of(
+    logits: torch.Tensor, labels: np.ndarray, task: str, weights: np.ndarray | None = None
+) -> torch.Tensor:
+    """Mean cross-entropy over class ids, or mean squared error over targets; computed in float32.
+
+    With `weights` of the classes, shape (classes,), it is the weighted mean over the rows.
+    """
     if task == "regression":
         target = torch.as_tensor(labels, dtype=torch.float32).to(logits.device)
         return torch.nn.functional.mse_loss(logits.float().squeeze(-1), target)
     target = torch.as_tensor(labels, dtype=torch.int64).to(logits.device)
-    return torch.nn.functional.cross_entropy(logits.float(), target)
+    if weights is None:
+        return torch.nn.functional.cross_entropy(logits.float(), target)
+    by_class = torch.as_tensor(weights, dtype=torch.float32).to(logits.device)
+    return torch.nn.functional.cross_entropy(logits.float(), target, weight=by_class)
 
 
 def is_due(run: RunConfig, done: int, saved_at: float) -> bool:

@@ -58,6 +58,11 @@ class Scores:
     def mean(self) -> float:
         return float(self.values.mean())
 
+    @property
+    def step(self) -> float:
+        """The least by which two runs' means can differ, where the scores are 0 and 1."""
+        return 1 / self.rows.shape[1] if self.binary else 0.0
+
     def only(self, seeds: Sequence[int]) -> Scores:
         """The runs of these seeds, in this order."""
         index = [self.seeds.index(seed) for seed in seeds]
@@ -117,14 +122,11 @@ def compare(a: Scores, b: Scores) -> Comparison:
             f"the two are scored on {a.rows.shape[1]} and {b.rows.shape[1]} rows; pair them first"
         )
     test, differences, spread = _arrangement(a, b)
-    binary = a.binary and b.binary
-    if binary:
-        spread = _at_least_one_row(spread, a.rows.shape[1], max(len(a.rows), len(b.rows)))
     mean = float(spread.mean)
     half = float(half_width(spread, ALPHA))
     low, high, p = mean - half, mean + half, float(p_value(spread, mean))
     mcnemar_p = sign_flip_p = None
-    if test == ROWS and binary and len(a.rows) == len(b.rows) == 1:
+    if test == ROWS and a.binary and b.binary and len(a.rows) == len(b.rows) == 1:
         test = MCNEMAR
         only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
         p = mcnemar_p = mcnemar(only_a, only_b)
@@ -148,23 +150,24 @@ def compare(a: Scores, b: Scores) -> Comparison:
 
 
 def _arrangement(a: Scores, b: Scores) -> tuple[str, np.ndarray, Spread]:
+    step = a.step
     shared = [seed for seed in a.seeds if seed in b.seeds]
     if not a.seeds or not b.seeds:
         runs = a if a.seeds else b
         differences = a.rows - b.rows  # the fixed predictions' one row stands against each run
-        return (FIXED if len(runs.seeds) > 1 else ROWS), differences, spread_of(differences)
+        return (FIXED if len(runs.seeds) > 1 else ROWS), differences, spread_of(differences, step)
     if min(len(a.seeds), len(b.seeds)) == 1:
         differences = a.rows.mean(axis=0, keepdims=True) - b.rows.mean(axis=0, keepdims=True)
-        return ROWS, differences, spread_of(differences)
+        return ROWS, differences, spread_of(differences, step)
     if len(shared) == min(len(a.seeds), len(b.seeds)):
         differences = a.only(shared).rows - b.only(shared).rows
-        return PAIRED, differences, spread_of(differences)
-    return UNPAIRED, np.empty((0, a.rows.shape[1])), unpaired_spread(a.rows, b.rows)
+        return PAIRED, differences, spread_of(differences, step)
+    return UNPAIRED, np.empty((0, a.rows.shape[1])), unpaired_spread(a.rows, b.rows, step)
 
 
 def estimate(scores: Scores) -> tuple[float, float]:
     """The 95 % interval of one configuration's mean, over seeds and rows; over rows alone for a single run."""
-    spread = spread_of(scores.rows)
+    spread = spread_of(scores.rows, scores.step)
     half = float(half_width(spread, ALPHA))
     return scores.mean - half, scores.mean + half
 
@@ -172,25 +175,31 @@ def estimate(scores: Scores) -> tuple[float, float]:
 # --- variances --------------------------------------------------------------------------------------------------
 
 
-def spread_of(scores: np.ndarray) -> Spread:
-    """The spread of the mean of scores of the shape (..., runs, rows)."""
+def spread_of(scores: np.ndarray, step: float = 0.0) -> Spread:
+    """The spread of the mean of scores of the shape (..., runs, rows).
+
+    `step` is the least by which two runs' means can differ. That few runs agree to the row does not mean that seeds make
+    no difference: their standard deviation counts as half a step at least, and that of one run's mean as one.
+    """
     runs, rows = scores.shape[-2:]
     of_runs = scores.mean(axis=-1, dtype=np.float64)
     of_rows = scores.mean(axis=-2, dtype=np.float64)
     mean = of_runs.mean(axis=-1)
     between_rows = _variance(of_rows) / rows
     if runs == 1:
-        return Spread(mean=mean, seeds=(), rows=between_rows, rest=np.zeros_like(between_rows))
+        return Spread(
+            mean=mean, seeds=(), rows=np.maximum(between_rows, step**2), rest=np.zeros_like(between_rows)
+        )
     rest = _rest(scores, of_runs, of_rows)
     return Spread(
         mean=mean,
-        seeds=((_variance(of_runs) / runs, runs - 1),),
+        seeds=((np.maximum(_variance(of_runs), step**2 / 4) / runs, runs - 1),),
         rows=np.maximum(0.0, between_rows - rest / (runs * rows)),
         rest=rest,
     )
 
 
-def unpaired_spread(a: np.ndarray, b: np.ndarray) -> Spread:
+def unpaired_spread(a: np.ndarray, b: np.ndarray, step: float = 0.0) -> Spread:
     """The spread of the difference of two means, whose runs have nothing to do with each other, on the same rows."""
     rows = a.shape[-1]
     of_rows = a.mean(axis=-2, dtype=np.float64) - b.mean(axis=-2, dtype=np.float64)
@@ -199,9 +208,11 @@ def unpaired_spread(a: np.ndarray, b: np.ndarray) -> Spread:
         runs = scores.shape[-2]
         of_runs = scores.mean(axis=-1, dtype=np.float64)
         rest = _rest(scores, of_runs, scores.mean(axis=-2, dtype=np.float64))
-        terms.append((_variance(of_runs) / runs, runs - 1))
+        terms.append((np.maximum(_variance(of_runs), step**2 / 4) / runs, runs - 1))
         rests.append(rest)
         excess = excess - rest / (runs * rows)
+    # Few degrees of freedom first, whichever side they are of: the quadrature treats its two coordinates differently.
+    terms.sort(key=lambda term: (term[1], float(np.sum(term[0]))))
     return Spread(
         mean=of_rows.mean(axis=-1), seeds=tuple(terms), rows=np.maximum(0.0, excess), rest=rests[0] + rests[1]
     )
@@ -218,13 +229,6 @@ def _rest(scores: np.ndarray, of_runs: np.ndarray, of_rows: np.ndarray) -> np.nd
     squares = np.einsum("...sr,...sr->...", scores, scores, dtype=np.float64)
     explained = rows * (of_runs**2).sum(axis=-1) + runs * (of_rows**2).sum(axis=-1) - runs * rows * mean**2
     return np.maximum(0.0, squares - explained) / max(1, (runs - 1) * (rows - 1))
-
-
-def _at_least_one_row(spread: Spread, rows: int, runs: int) -> Spread:
-    """No standard error below that of one differing answer: that these rows agree does not mean that all would."""
-    seen = sum((variance for variance, _ in spread.seeds), start=spread.rows)
-    missing = np.maximum(0.0, 1 / (rows * runs) ** 2 - seen)
-    return Spread(mean=spread.mean, seeds=spread.seeds, rows=spread.rows + missing, rest=spread.rest)
 
 
 # --- the distribution of a mean over few seeds and many rows ----------------------------------------------------

@@ -132,14 +132,14 @@ def bad(world, model) -> Metrics:
     return measure(world, model, right=0.3)
 
 
-def measure(world: World, model: PublishedModel, *, right: float, snapshot: str | None = None) -> Metrics:
+def measure(world: World, model: PublishedModel, *, right: float) -> Metrics:
     """Metrics of predictions of which this share is right."""
     table = predict_snapshot(world.store, model, world.snapshot())
     label = table["label"].to_numpy()
     prediction = np.where(np.arange(len(label)) % 10 < 10 * right, label, 1 - label)
     shares = pa.FixedSizeListArray.from_arrays(pa.array(np.eye(2)[prediction].reshape(-1)), 2)
     table = table.set_column(3, "prediction", pa.array(prediction)).set_column(4, "probabilities", shares)
-    content_hash = snapshot or world.snapshot().content_hash
+    content_hash = world.snapshot().content_hash
     predictions = publish_predictions(
         world.store, "predictions", table, published=model, snapshot=content_hash
     )
@@ -211,7 +211,8 @@ def test_the_champion_is_not_compared_with_itself(world, good, bad):
 
 
 def test_metrics_of_another_snapshot_are_not_compared(world, champion, model, good):
-    elsewhere = measure(world, model, right=0.2, snapshot="d" * 64)
+    worse = measure(world, model, right=0.2)
+    elsewhere = replace(worse, manifest={**worse.manifest, "snapshot": "d" * 64})
     found = judged(world, elsewhere, previous=good)
     assert all(verdict.passed for verdict in found.values())
     assert all("is of another snapshot" in verdict.message for verdict in found.values())

@@ -1,4 +1,4 @@
-"""eval_metrics[run]: metrics with confidence intervals and plots, from the run's predictions."""
+"""eval_metrics[run]: metrics with confidence intervals, plots and an error analysis, from the run's predictions."""
 
 import dagster as dg
 
@@ -20,15 +20,16 @@ def build_eval_metrics(experiments: Experiments, partitions: Partitions) -> dg.A
         kinds={"scikitlearn"},
         owners=OWNERS,
         tags={"stage": "evaluation"},
-        code_version="1",
+        code_version="2",
         check_specs=check_specs("eval_metrics", METRIC_CHECKS, partitions.runs),
     )
     def eval_metrics(
         context: dg.AssetExecutionContext, predictions, snapshots: dg.ResourceParam[SnapshotIOManager]
     ):
-        """Metrics with confidence intervals, and plots, from the run's predictions alone; no forward pass.
+        """Metrics with confidence intervals, plots, and where the model is wrong; no forward pass.
 
-        Accuracy, F1, MCC, log loss, AUROC and calibration; or Pearson, Spearman, MSE and MAE.
+        Accuracy, F1, MCC, log loss, AUROC and calibration; or Pearson, Spearman, MSE and MAE. Slices by length and label,
+        the most confident errors, and which classes are taken for which.
         """
         from bert_assets.stages.evaluation import evaluate_predictions
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("validation", "test")
 PER_CLASS = ("class", "support", "predicted", "precision", "recall", "f1")
+ERROR_TABLES = ("slices", "confident_errors", "confusion_pairs", "misclassified", "largest_residuals")
 LONGEST_CELL = 200
 # A wider confusion matrix is read in its plot alone.
 MOST_COLUMNS = 12
@@ -130,8 +131,8 @@ def progress_metadata(progress: Progress) -> dict[str, Any]:
 
 
 def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
-    """A table of all figures with their intervals, tables per class and of confusion, the plots, and every figure
-    again as the number `<split>_<metric>`, which plots over partitions and time.
+    """A table of all figures with their intervals, tables per class, of confusion and of errors, the plots, and every
+    figure again as the number `<split>_<metric>`, which plots over partitions and time.
     """
     about = metrics.manifest
     values = {split: metrics.values[split] for split in SPLITS if split in metrics.values}
@@ -151,11 +152,25 @@ def metrics_metadata(metrics: Metrics) -> dict[str, Any]:
     return {
         "figures": _figures_table(values),
         **tables,
+        **error_tables(metrics.errors),
         "plots": plot_gallery(metrics.plots()),
         **rounded(numbers),
         "content_hash": metrics.content_hash,
         **{name: about[name] for name in ("model_id", "weights_sha256", "snapshot")},
     }
+
+
+def error_tables(errors: Mapping[str, Any]) -> dict[str, Any]:
+    """Per split: slices, most confident errors, confusion pairs and a sample; or the largest residuals."""
+    tables = {}
+    for split, found in errors.items():
+        for name in ERROR_TABLES:
+            if found.get(name):
+                # Single texts have no second one, and a column of nothing is in the way.
+                empty = {"text_pair"} if all(row.get("text_pair") is None for row in found[name]) else set()
+                rows = [{k: v for k, v in row.items() if k not in empty} for row in found[name]]
+                tables[f"{split}_{name}"] = table_preview(rows)
+    return tables
 
 
 def leaderboard_metadata(standings: Standings) -> dict[str, Any]:

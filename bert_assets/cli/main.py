@@ -19,6 +19,7 @@ COMMANDS = {
     "reproduce": ("bert_assets.cli.reproduce", "Train a published model again and compare the bits."),
     "verify": ("bert_assets.cli.verify", "Hash the store again and follow every chain."),
     "lineage": ("bert_assets.cli.lineage", "Show what a run, or one of its rows, came from."),
+    "errors": ("bert_assets.cli.errors", "Show where a run is wrong, and how sure it was."),
     "gc": ("bert_assets.cli.gc", "List, or delete, what nothing current refers to."),
     "predict": ("bert_assets.cli.predict", "Label texts with a trained run."),
     "export": ("bert_assets.cli.export", "Write a model or a dataset to a folder of its own."),

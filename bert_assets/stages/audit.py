@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from bert_assets.config.values import name_problem
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.content_hash import content_document
+from bert_assets.stages.result_identity import result_content
 from bert_assets.stages.row_ids import label_digests, row_ids, text_digests
 from bert_assets.store.files import read_sealed
 from bert_assets.store.hashing import sha256_json
@@ -313,10 +314,13 @@ class _Auditor:
             elif area == "predictions":
                 self._check_rows(f"{relative}/{TABLE}", table, manifest["snapshot"])
         elif area == "metrics":
-            if sha256_json(json.loads((folder / "metrics.json").read_bytes())) != manifest["metrics"]:
-                self.note(
-                    f"{relative}/metrics.json", "its figures are not those that the folder's name covers"
-                )
+            for name in ("metrics", "errors"):
+                if name in manifest and (
+                    sha256_json(json.loads((folder / f"{name}.json").read_bytes())) != manifest[name]
+                ):
+                    self.note(
+                        f"{relative}/{name}.json", "its figures are not those that the folder's name covers"
+                    )
         elif area == "baselines":
             from bert_assets.stages.predictions import TABLE, table_hash
 
@@ -419,11 +423,9 @@ def _identity_problem(relative: str, manifest: dict[str, Any]) -> str | None:
 
         return None if baseline_key(manifest) == names[0] else "belongs to another baseline"
     if area in KINDS:
-        last = ("predictions", "metrics") if area == "metrics" else ("table",)
-        content = {key: manifest.get(key) for key in ("model_id", "weights_sha256", "snapshot", *last)}
         return (
             None
-            if sha256_json(content) == names[0]
+            if sha256_json(result_content(area, manifest)) == names[0]
             else "belongs to another folder: its hashes give another name"
         )
     return None

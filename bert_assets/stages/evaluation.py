@@ -1,4 +1,4 @@
-"""The published metrics of a run: figures with intervals and their plots, derived from its predictions alone."""
+"""The published metrics of a run: figures with intervals, its errors, and plots, from predictions and their rows."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from bert_assets.errors import StoreError
+from bert_assets.stages.error_analysis import analyse_errors
 from bert_assets.stages.metrics import evaluate
 from bert_assets.stages.predictions import Predictions
+from bert_assets.stages.result_identity import result_content
+from bert_assets.stages.snapshot import load_snapshot
 from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
 
-VALUES = "metrics.json"
+VALUES, ERRORS = "metrics.json", "errors.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Published, verified metrics: `values[split]` as `metrics.evaluate` describes; plots lie beside them."""
+    """Published, verified metrics: `values[split]` as `metrics.evaluate` describes; plots lie beside them.
+
+    `errors[split]` is as `error_analysis.analyse_errors` describes; empty where an earlier version measured.
+    """
 
     content_hash: str
     folder: Path
     manifest: dict[str, Any]
     values: dict[str, Any]
+    errors: dict[str, Any]
 
     def plots(self) -> dict[str, bytes]:
         """PNG bytes by name: learning_curve, and per split confusion, reliability or residuals."""
@@ -31,22 +38,26 @@ class Metrics:
 
 
 def evaluate_predictions(store: Store, predictions: Predictions) -> Metrics:
-    """Metrics and plots of published predictions; no forward pass."""
+    """Metrics, errors and plots of published predictions; no forward pass."""
     about = predictions.manifest
     table = predictions.table()
     names = None if about["class_names"] is None else tuple(about["class_names"])
     values = evaluate(table, task=about["task"], class_names=names)
+    errors = analyse_errors(table, load_snapshot(store, about["snapshot"]), class_names=names)
     content = {
         "model_id": about["model_id"],
         "weights_sha256": about["weights_sha256"],
         "snapshot": about["snapshot"],
         "predictions": predictions.content_hash,
         "metrics": sha256_json(values),
+        "errors": sha256_json(errors),
     }
     content_hash = sha256_json(content)
 
     def write(folder: Path) -> None:
         (folder / VALUES).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        text = json.dumps(errors, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / ERRORS).write_text(text + "\n", encoding="utf-8")
         for name, png in draw(store, predictions, values).items():
             (folder / f"{name}.png").write_bytes(png)
 
@@ -66,12 +77,21 @@ def load_metrics(store: Store, content_hash: str) -> Metrics:
     relative = f"metrics/{content_hash}"
     manifest = store.verify(relative)
     values = json.loads((store.path(relative) / VALUES).read_bytes())
-    named = {
-        key: manifest.get(key) for key in ("model_id", "weights_sha256", "snapshot", "predictions", "metrics")
-    }
-    if sha256_json(named) != content_hash or sha256_json(values) != named["metrics"]:
+    named = result_content("metrics", manifest)
+    errors = json.loads((store.path(relative) / ERRORS).read_bytes()) if "errors" in named else {}
+    if (
+        sha256_json(named) != content_hash
+        or sha256_json(values) != named["metrics"]
+        or sha256_json(errors) != named.get("errors", sha256_json({}))
+    ):
         raise StoreError(f"{store.path(relative)} holds another content than its name says")
-    return Metrics(content_hash=content_hash, folder=store.path(relative), manifest=manifest, values=values)
+    return Metrics(
+        content_hash=content_hash,
+        folder=store.path(relative),
+        manifest=manifest,
+        values=values,
+        errors=errors,
+    )
 
 
 def draw(store: Store, predictions: Predictions, values: dict[str, Any]) -> dict[str, bytes]:

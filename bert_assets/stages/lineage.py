@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.arrow import pc
 from bert_assets.stages.audit import run_pointers
+from bert_assets.stages.result_identity import result_content
 from bert_assets.stages.row_ids import label_digests, row_ids, text_digests
 from bert_assets.stages.snapshot import Snapshot, load_snapshot
 from bert_assets.store.hashing import sha256_json
@@ -106,9 +107,7 @@ def _result(store: Store, run: str, kind: str, model: dict[str, Any]) -> dict[st
         return None
     relative = f"{kind}/{pointer['content_hash']}"
     manifest = store.verify(relative)
-    last = ("table",) if kind == "predictions" else ("predictions", "metrics")
-    named = {key: manifest.get(key) for key in ("model_id", "weights_sha256", "snapshot", *last)}
-    if sha256_json(named) != pointer["content_hash"]:
+    if sha256_json(result_content(kind, manifest)) != pointer["content_hash"]:
         raise StoreError(f"{store.path(relative)} holds another content than its name says")
     document = {
         "content_hash": pointer["content_hash"],

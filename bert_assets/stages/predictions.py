@@ -18,6 +18,7 @@ from bert_assets.stages.model_gate import require_usable
 from bert_assets.stages.numerics import choose_device
 from bert_assets.stages.predict import Inputs, predict_logits, probabilities
 from bert_assets.stages.publish import PublishedModel, load_model
+from bert_assets.stages.result_identity import result_content
 from bert_assets.stages.snapshot import Snapshot
 from bert_assets.stages.tokens import TokenizedSplit, tokenize_snapshot, tokenize_texts
 from bert_assets.store.hashing import sha256_json
@@ -202,8 +203,7 @@ def load_predictions(store: Store, kind: str, content_hash: str) -> Predictions:
     """A published table, every file verified; raises StoreError."""
     relative = f"{kind}/{content_hash}"
     manifest = store.verify(relative)
-    named = {key: manifest.get(key) for key in ("model_id", "weights_sha256", "snapshot", "table")}
-    if sha256_json(named) != content_hash:
+    if sha256_json(result_content(kind, manifest)) != content_hash:
         raise StoreError(f"{store.path(relative)} holds another content than its name says")
     return Predictions(content_hash=content_hash, folder=store.path(relative), manifest=manifest)
 

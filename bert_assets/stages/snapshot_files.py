@@ -20,14 +20,13 @@ ROWS_AT_ONCE = 65_536
 
 def named_batches(snapshot: Snapshot, split: str) -> Iterator[pa.RecordBatch]:
     """The split's rows in order, all columns; `label` is the class's name, or the number."""
-    path = snapshot.folder / f"{split}.parquet"
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-            if snapshot.class_names is not None:
-                names = pa.array(snapshot.class_names, pa.string())
-                place = batch.schema.get_field_index("label")
-                batch = batch.set_column(place, "label", names.take(batch.column(place)))
-            yield batch
+    columns = named_schema(snapshot, split).names
+    for batch in snapshot.batches(split, columns, rows=ROWS_AT_ONCE):
+        if snapshot.class_names is not None:
+            names = pa.array(snapshot.class_names, pa.string())
+            place = columns.index("label")
+            batch = batch.set_column(place, "label", names.take(batch.column(place)))
+        yield batch
 
 
 def named_schema(snapshot: Snapshot, split: str) -> pa.Schema:

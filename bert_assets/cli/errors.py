@@ -1,0 +1,134 @@
+"""`bert-assets errors`: where a run is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bert_assets.config.paths import store_root
+from bert_assets.errors import UserError
+from bert_assets.store.store import Store
+
+LONGEST_TEXT = 100
+TITLES = {
+    "confident_errors": "most confident errors",
+    "misclassified": "a sample of the misclassified rows",
+    "largest_residuals": "largest residuals",
+}
+
+
+@click.command("errors")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--split", type=click.Choice(["validation", "test"]), help="Of this split; default test if it has labels."
+)
+@click.option(
+    "--rows", default=5, show_default=True, type=click.IntRange(1), help="Rows shown per list, at most 20."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print everything that is known of every split, or of --split."
+)
+def command(run: str, split: str | None, rows: int, as_json: bool) -> None:
+    """Show the slices in which RUN is worse than elsewhere, the errors it was surest of, and what it confuses.
+
+    A slice is marked `worse` where its accuracy (regression: its mean absolute error) is worse than that of all other
+    rows by more than chance explains, all slices of the split taken together. `bert-assets lineage RUN --row ID`
+    shows all that is known of a row.
+    """
+    from bert_assets.stages.audit import run_pointers
+    from bert_assets.stages.evaluation import load_metrics
+
+    store = Store(store_root())
+    run_pointers(store, run)
+    pointer = store.read_pointer(f"runs/metrics/{run}.json")
+    if pointer is None:
+        raise UserError(f"the run {run} is not evaluated yet: measure it with `bert-assets evaluate {run}`")
+    errors = load_metrics(store, pointer["content_hash"]).errors
+    if not errors:
+        raise UserError(
+            f"the metrics of {run} are those of an earlier version, which analysed no errors: measure it anew with "
+            f"`bert-assets evaluate {run}`"
+        )
+    if split is not None and split not in errors:
+        raise UserError(f"the metrics of {run} have no {split} split, only {', '.join(errors)}")
+    if as_json:
+        click.echo(
+            json.dumps(errors if split is None else {split: errors[split]}, indent=2, ensure_ascii=False)
+        )
+        return
+    chosen = split or next(
+        (name for name in ("test", "validation") if errors.get(name, {}).get("rows")), None
+    )
+    if chosen is None or not errors[chosen]["rows"]:
+        raise UserError(
+            f"no {chosen or 'evaluated'} row of {run} has a label, so nothing is known of its errors"
+        )
+    print_errors(Console(markup=False, highlight=False), chosen, errors[chosen], rows)
+
+
+def print_errors(console: Console, split: str, found: dict[str, Any], most: int) -> None:
+    """The tables of one split, headed by what was measured."""
+    wrong = f", {found['wrong']} wrong" if "wrong" in found else ""
+    console.print(f"{split}: {found['rows']} rows{wrong}, {found['metric']} {found['headline']:.4f}")
+    slices = [
+        [
+            f"{one['by']} {one['slice']}",
+            str(one["rows"]),
+            f"{one['headline']:.4f}",
+            "" if one["low"] is None else f"[{one['low']:.3f}, {one['high']:.3f}]",
+            f"worse (p {one['p_value']:.2g})" if one["worse"] else "",
+        ]
+        for one in found["slices"]
+    ]
+    _print(console, ["slice", "rows", found["metric"], "interval", ""], slices)
+    if found.get("confusion_pairs"):
+        pairs = [
+            [one["label"], one["prediction"], str(one["rows"])] for one in found["confusion_pairs"][:most]
+        ]
+        _print(console, ["label", "taken for", "rows"], pairs)
+    for name, title in TITLES.items():
+        if found.get(name):
+            last = "residual" if name == "largest_residuals" else "confidence"
+            console.print(f"\n{title}")
+            rows = [
+                [
+                    one["row_id"],
+                    _shown(one["label"]),
+                    _shown(one["prediction"]),
+                    _shown(one[last]),
+                    _text(one),
+                ]
+                for one in found[name][:most]
+            ]
+            _print(console, ["row id", "label", "prediction", last, "text"], rows, space=False)
+
+
+def _print(console: Console, header: list[str], rows: list[list[str]], *, space: bool = True) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, no_wrap=name in ("row id", "rows", "interval"))
+    for row in rows:
+        table.add_row(*(_printable(cell) for cell in row))
+    if space:
+        console.print()
+    # A pipe has no width of its own; a row id must not be cut there.
+    width = console.width if console.is_terminal else max(console.width, 160)
+    Console(file=console.file, width=width, markup=False, highlight=False).print(table)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4f}"
+
+
+def _text(row: dict[str, Any]) -> str:
+    text = " · ".join(row[name] for name in ("text", "text_pair") if row[name] is not None)
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """On one line and without characters that steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))

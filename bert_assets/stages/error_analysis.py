@@ -1,0 +1,352 @@
+"""Where a model is wrong: slices in which it is worse, its most confident errors, which classes it takes for which.
+
+From predictions and the snapshot's rows alone; the texts are read once, in parts, so that memory is bounded by a few
+numbers per row. Equal predictions give equal documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bert_assets.errors import StoreError
+from bert_assets.stages.arrow import pc
+from bert_assets.stages.metrics import CONFIDENCE, SPLITS, bca_interval, resampled_rows
+from bert_assets.stages.snapshot import Snapshot
+
+ALPHA = 0.05
+MOST_SHOWN = 20
+MOST_CHARACTERS = 1000
+QUARTERS = (0.25, 0.5, 0.75)
+# Slices of a column of names: its commonest values; the rest share one.
+MOST_VALUES = 50
+ALL_OTHERS = "(all others)"
+# Scripts without spaces make words of whole sentences: there characters are counted.
+LONGEST_MEAN_WORD = 15
+ROWS_AT_ONCE = 65_536
+RESAMPLES = 1000
+# With more rows the bootstrap's interval of a mean is the normal one to more digits than are shown.
+MOST_RESAMPLED = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Slice:
+    by: str
+    name: str
+    rows: np.ndarray  # bool, shape (scored rows,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """The rows of a split that have a label and a finite prediction, as arrays of shape (rows,), in their order.
+
+    `error` is 0 or 1 in classification, the distance from the target in regression. `confidence` is the probability of
+    the predicted class.
+    """
+
+    positions: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    confidence: np.ndarray | None
+    error: np.ndarray
+
+
+def analyse_errors(
+    predictions: pa.Table, snapshot: Snapshot, *, class_names: tuple[str, ...] | None
+) -> dict[str, dict[str, Any]]:
+    """The errors of each split that has labels: `{split: {...}}`, plain JSON without NaN or infinities.
+
+    - `metric`: accuracy, or in regression the mean absolute error, as a correlation within a slice depends on how wide
+      the slice is; `rows` that count, their `headline`, and `wrong` (classification: rows with another prediction);
+    - `slices`: `by` (words or characters, in quarters; label: classes, or quarters of the targets), `slice`, `rows`,
+      `headline`, its 95 % interval `low` and `high` (Wilson; regression: BCa bootstrap), `p_value` that the slice is no
+      worse than the other rows (one-sided: Fisher's exact test; regression: Welch's t), adjusted by Holm over all slices
+      of the split, null where there are no others, and `worse`: whether that is below 0.05;
+    - classification: `confident_errors`, by falling confidence; `confusion_pairs` (`label`, `prediction`, `rows`), the
+      commonest first; `misclassified`, a sample by row id, which is the same for every model;
+    - regression: `largest_residuals`, with `residual` = prediction - label.
+
+    Rows carry `row_id`, `text`, `text_pair` (null for single texts; both cut at 1000 characters), `label`, `prediction`.
+    Raises StoreError where the predictions are not over the snapshot's rows.
+    """
+    present = set(pc.unique(predictions.column("split")).to_pylist())
+    found = {}
+    for split in SPLITS:
+        if split in present and split in snapshot.rows:
+            rows = predictions.filter(pc.equal(predictions.column("split"), split)).combine_chunks()
+            found[split] = _analyse_split(rows, snapshot, split, class_names)
+    return found
+
+
+def _analyse_split(
+    rows: pa.Table, snapshot: Snapshot, split: str, class_names: tuple[str, ...] | None
+) -> dict[str, Any]:
+    scored = _scored(rows, class_names)
+    row_ids = rows.column("row_id").combine_chunks()
+    if class_names is None:
+        lists = {"largest_residuals": _largest(scored.error)}
+    else:
+        wrong = np.flatnonzero(scored.error)
+        confidence = np.zeros(len(wrong)) if scored.confidence is None else scored.confidence[wrong]
+        by_id = np.array(row_ids.take(pa.array(scored.positions[wrong])).to_pylist(), dtype=str)
+        lists = {
+            "confident_errors": wrong[_largest(confidence)],
+            # Row ids begin with a hash of the text: their order is a random one that no model had a part in.
+            "misclassified": wrong[np.argsort(by_id, kind="stable")[:MOST_SHOWN]],
+        }
+    wanted = np.unique(scored.positions[np.concatenate(list(lists.values()))])
+    lengths, texts = _read_texts(snapshot, split, row_ids, wanted)
+    document: dict[str, Any] = {
+        "metric": "mae" if class_names is None else "accuracy",
+        "rows": len(scored.label),
+        "headline": _headline(scored.error, class_names) if len(scored.label) else None,
+    }
+    slices = (
+        []
+        if not len(scored.label)
+        else [*_length_slices(lengths, scored), *_label_slices(scored, class_names)]
+    )
+    document["slices"] = _measure(slices, scored, class_names)
+    for name, chosen in lists.items():
+        document[name] = [_row(scored, index, row_ids, texts, class_names) for index in chosen.tolist()]
+    if class_names is not None:
+        document["wrong"] = int(scored.error.sum())
+        document["confusion_pairs"] = _confusion_pairs(scored, class_names)
+    return document
+
+
+def _scored(rows: pa.Table, class_names: tuple[str, ...] | None) -> _Scored:
+    label = rows.column("label").to_numpy()
+    prediction = rows.column("prediction").to_numpy()
+    keep = rows.column("label").is_valid().to_numpy() & np.isfinite(prediction)
+    positions = np.flatnonzero(keep)
+    label, prediction = label[positions], prediction[positions]
+    if class_names is None:
+        return _Scored(
+            positions=positions,
+            label=label,
+            prediction=prediction,
+            confidence=None,
+            error=np.abs(prediction - label),
+        )
+    label, prediction = label.astype(np.int64), prediction.astype(np.int64)
+    confidence = None
+    if "probabilities" in rows.column_names:
+        flat = rows.column("probabilities").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        confidence = flat.reshape(rows.num_rows, -1)[positions, prediction]
+    return _Scored(
+        positions=positions,
+        label=label,
+        prediction=prediction,
+        confidence=confidence,
+        error=(label != prediction).astype(np.float64),
+    )
+
+
+def _read_texts(
+    snapshot: Snapshot, split: str, row_ids: pa.Array, wanted: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[int, dict[str, Any]]]:
+    """Words and characters of every row, both texts of a pair together, and the texts of the wanted positions."""
+    names = ["text", "text_pair"] if snapshot.has_pair else ["text"]
+    counts: dict[str, list[np.ndarray]] = {"words": [], "characters": []}
+    texts: dict[int, dict[str, Any]] = {}
+    start = 0
+    for batch in snapshot.batches(split, ["row_id", *names], rows=ROWS_AT_ONCE):
+        if not batch.column("row_id").equals(row_ids.slice(start, batch.num_rows)):
+            raise StoreError(
+                f"the predictions are not over the {split} rows of the snapshot {snapshot.content_hash[:12]}"
+            )
+        columns = [batch.column(name) for name in names]
+        words = [pc.list_value_length(pc.utf8_split_whitespace(column)).to_numpy() for column in columns]
+        counts["words"].append(np.sum(words, axis=0))
+        counts["characters"].append(np.sum([pc.utf8_length(column).to_numpy() for column in columns], axis=0))
+        here = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + batch.num_rows)]
+        for position in here.tolist():
+            texts[position] = {
+                name: column[position - start].as_py() for name, column in zip(names, columns, strict=True)
+            }
+        start += batch.num_rows
+    if start != len(row_ids):
+        raise StoreError(f"the predictions have {len(row_ids)} {split} rows, the snapshot {start}")
+    return {name: np.concatenate(parts) for name, parts in counts.items()}, texts
+
+
+# --- Slices ----------------------------------------------------------------------------------------------------------
+
+
+def _length_slices(lengths: dict[str, np.ndarray], scored: _Scored) -> Iterator[_Slice]:
+    words, characters = (lengths[name][scored.positions] for name in ("words", "characters"))
+    unit = "words" if characters.sum() <= LONGEST_MEAN_WORD * words.sum() else "characters"
+    values = words if unit == "words" else characters
+    edges = np.unique(np.quantile(values, QUARTERS, method="inverted_cdf")).tolist()
+    lows = [int(values.min()), *(int(edge) + 1 for edge in edges)]
+    highs = [*(int(edge) for edge in edges), int(values.max())]
+    for low, high in zip(lows, highs, strict=True):
+        if low <= high:
+            name = str(low) if low == high else f"{low} to {high}"
+            yield _Slice(by=unit, name=name, rows=(values >= low) & (values <= high))
+
+
+def _label_slices(scored: _Scored, class_names: tuple[str, ...] | None) -> Iterator[_Slice]:
+    if class_names is not None:
+        yield from _value_slices("label", scored.label, class_names)
+    else:
+        yield from _number_slices("label", scored.label)
+
+
+def _value_slices(by: str, codes: np.ndarray, names: Sequence[str]) -> Iterator[_Slice]:
+    """A slice for each value that occurs, in the order of the names; the rarest of many share one."""
+    counts = np.bincount(codes, minlength=len(names))
+    common = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
+    for code in common.tolist():
+        if counts[code]:
+            yield _Slice(by=by, name=names[int(code)], rows=codes == code)
+    others = ~np.isin(codes, common)
+    if others.any():
+        yield _Slice(by=by, name=ALL_OTHERS, rows=others)
+
+
+def _number_slices(by: str, values: np.ndarray) -> Iterator[_Slice]:
+    edges = np.unique(np.quantile(values, QUARTERS, method="inverted_cdf"))
+    place = np.searchsorted(edges, values, side="left")
+    for index in range(len(edges) + 1):
+        rows = place == index
+        if rows.any():
+            low, high = values[rows].min(), values[rows].max()
+            yield _Slice(by=by, name=f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}", rows=rows)
+
+
+def _measure(
+    slices: list[_Slice], scored: _Scored, class_names: tuple[str, ...] | None
+) -> list[dict[str, Any]]:
+    measured = []
+    for one in slices:
+        inside, outside = scored.error[one.rows], scored.error[~one.rows]
+        low, high = _interval(inside, class_names)
+        measured.append(
+            {
+                "by": one.by,
+                "slice": one.name,
+                "rows": len(inside),
+                "headline": _headline(inside, class_names),
+                "low": low,
+                "high": high,
+                "p_value": _p_worse(inside, outside, class_names),
+            }
+        )
+    tested = [entry for entry in measured if entry["p_value"] is not None]
+    for entry, adjusted in zip(tested, _holm([entry["p_value"] for entry in tested]), strict=True):
+        entry["p_value"] = adjusted
+    for entry in measured:
+        entry["worse"] = entry["p_value"] is not None and entry["p_value"] < ALPHA
+    return measured
+
+
+def _headline(error: np.ndarray, class_names: tuple[str, ...] | None) -> float:
+    return float(error.mean() if class_names is None else 1 - error.mean())
+
+
+def _interval(error: np.ndarray, class_names: tuple[str, ...] | None) -> tuple[float | None, float | None]:
+    """Wilson's interval of the accuracy (Wilson 1927), or of the mean error; null where one row shows no spread."""
+    if class_names is not None:
+        from scipy.stats import binomtest
+
+        right = len(error) - int(error.sum())
+        bounds = binomtest(right, len(error)).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
+        return float(bounds.low), float(bounds.high)
+    mean = float(error.mean())
+    if len(error) < 2 or np.ptp(error) == 0:
+        return None, None
+    if len(error) > MOST_RESAMPLED:
+        from scipy.special import ndtri
+
+        half = float(-ndtri((1 - CONFIDENCE) / 2) * error.std(ddof=1) / np.sqrt(len(error)))
+        return mean - half, mean + half
+    means = np.concatenate(
+        [error[index].mean(axis=1) for _, index in resampled_rows(len(error), RESAMPLES, 0)]
+    )
+    return bca_interval(mean, means, error - mean)
+
+
+def _p_worse(inside: np.ndarray, outside: np.ndarray, class_names: tuple[str, ...] | None) -> float | None:
+    """How likely rows that are no harder than the others show at least so much more error; null without others."""
+    if not len(outside):
+        return None
+    if class_names is not None:
+        from scipy.stats import hypergeom
+
+        # Fisher's exact test, one-sided: of all errors, so many or more among the rows inside.
+        wrong = int(inside.sum())
+        total = len(inside) + len(outside)
+        return float(hypergeom.sf(wrong - 1, total, wrong + int(outside.sum()), len(inside)))
+    from scipy.stats import ttest_ind
+
+    if min(len(inside), len(outside)) < 2 or (np.ptp(inside) == 0 and np.ptp(outside) == 0):
+        return None
+    return float(ttest_ind(inside, outside, equal_var=False, alternative="greater").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _holm(p_values: Sequence[float]) -> list[float]:
+    """p adjusted for the family (Holm 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * factors))
+    result = np.empty(len(p_values))
+    result[order] = adjusted
+    return result.tolist()
+
+
+# --- Rows ------------------------------------------------------------------------------------------------------------
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """The places of the largest values, falling; of equal ones the first."""
+    return np.argsort(-values, kind="stable")[:MOST_SHOWN]
+
+
+def _row(
+    scored: _Scored,
+    index: int,
+    row_ids: pa.Array,
+    texts: dict[int, dict[str, Any]],
+    class_names: tuple[str, ...] | None,
+) -> dict[str, Any]:
+    position = int(scored.positions[index])
+    label, prediction = scored.label[index].item(), scored.prediction[index].item()
+    row = {
+        "row_id": row_ids[position].as_py(),
+        "text": _cut(texts[position]["text"]),
+        "text_pair": _cut(texts[position].get("text_pair")),
+    }
+    if class_names is None:
+        return {**row, "label": label, "prediction": prediction, "residual": prediction - label}
+    confidence = float("nan") if scored.confidence is None else float(scored.confidence[index])
+    return {
+        **row,
+        "label": class_names[label],
+        "prediction": class_names[prediction],
+        "confidence": confidence if np.isfinite(confidence) else None,
+    }
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+
+
+def _confusion_pairs(scored: _Scored, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+    wrong = scored.error > 0
+    pairs, rows = np.unique(
+        scored.label[wrong] * len(class_names) + scored.prediction[wrong], return_counts=True
+    )
+    return [
+        {
+            "label": class_names[int(pairs[index]) // len(class_names)],
+            "prediction": class_names[int(pairs[index]) % len(class_names)],
+            "rows": int(rows[index]),
+        }
+        for index in _largest(rows).tolist()
+    ]

@@ -15,10 +15,11 @@ from bert_assets.assets.metadata import error_tables
 from bert_assets.cli.errors import command
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.audit import audit
-from bert_assets.stages.error_analysis import ALL_OTHERS, ALPHA, MOST_SHOWN, analyse_errors
+from bert_assets.stages.error_analysis import ALL_OTHERS, MOST_SHOWN, analyse_errors
 from bert_assets.stages.evaluation import evaluate_predictions, load_metrics
 from bert_assets.stages.lineage import lineage
 from bert_assets.stages.predictions import load_predictions
+from bert_assets.stages.significance import ALPHA
 from bert_assets.stages.snapshot import Snapshot
 from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store

@@ -16,9 +16,9 @@ import pyarrow as pa
 from bert_assets.errors import StoreError
 from bert_assets.stages.arrow import pc
 from bert_assets.stages.metrics import CONFIDENCE, SPLITS, bca_interval, resampled_rows
+from bert_assets.stages.significance import ALPHA, holm
 from bert_assets.stages.snapshot import Snapshot
 
-ALPHA = 0.05
 MOST_SHOWN = 20
 MOST_CHARACTERS = 1000
 QUARTERS = (0.25, 0.5, 0.75)
@@ -239,7 +239,7 @@ def _measure(
             }
         )
     tested = [entry for entry in measured if entry["p_value"] is not None]
-    for entry, adjusted in zip(tested, _holm([entry["p_value"] for entry in tested]), strict=True):
+    for entry, adjusted in zip(tested, holm([entry["p_value"] for entry in tested]), strict=True):
         entry["p_value"] = adjusted
     for entry in measured:
         entry["worse"] = entry["p_value"] is not None and entry["p_value"] < ALPHA
@@ -288,16 +288,6 @@ def _p_worse(inside: np.ndarray, outside: np.ndarray, class_names: tuple[str, ..
     if min(len(inside), len(outside)) < 2 or (np.ptp(inside) == 0 and np.ptp(outside) == 0):
         return None
     return float(ttest_ind(inside, outside, equal_var=False, alternative="greater").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """p adjusted for the family (Holm 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * factors))
-    result = np.empty(len(p_values))
-    result[order] = adjusted
-    return result.tolist()
 
 
 # --- Rows ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -334,3 +336,15 @@ def test_headline_and_direction_of_metrics():
     better = [m for m in (*metrics.METRICS["classification"], *metrics.METRICS["regression"])]
     assert {m for m in better if not metrics.higher_is_better(m)} == {"log_loss", "ece", "mse", "mae"}
     assert not metrics.higher_is_better("validation_log_loss") and metrics.higher_is_better("test_mcc")
+
+
+def test_evaluating_imports_neither_scikit_learn_nor_scipy():
+    """Their imports would take longer than the metrics of a small run."""
+    script = (
+        "import sys, pyarrow as pa; from bert_assets.stages.metrics import evaluate;"
+        "columns = {'split': ['test'] * 4, 'label': [0, 1, 0, 1], 'prediction': [0, 1, 1, 1]};"
+        "evaluate(pa.table(columns), task='classification', class_names=('no', 'yes'));"
+        "evaluate(pa.table(columns), task='regression', class_names=None);"
+        "sys.exit(' '.join({'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

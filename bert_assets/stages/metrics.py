@@ -1,6 +1,7 @@
 """Metrics with confidence intervals, from published predictions alone: no model, no second forward pass.
 
-Point values are scikit-learn's and scipy's. Each headline metric also gets a 95 % bootstrap interval over the
+Point values are those of scikit-learn and scipy, to rounding; neither is imported, which would take longer than the
+work itself. Each headline metric also gets a 95 % bootstrap interval over the
 rows of the split (BCa: bias-corrected and accelerated; Efron 1987, "Better Bootstrap Confidence Intervals").
 It answers "how would this model's figure move on other rows like these", and says nothing about other seeds.
 
@@ -11,6 +12,7 @@ thousand times; the acceleration comes from each metric's empirical influence va
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -135,54 +137,12 @@ def _evaluate_split(
 def _classification(
     result: dict[str, Any], rows: pa.Table, class_names: tuple[str, ...] | None, seed: int, resamples: int
 ) -> None:
-    from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef, roc_auc_score
-
     label = rows["label"].to_numpy().astype(np.int64)
     prediction = rows["prediction"].to_numpy().astype(np.int64)
     probabilities, why_none = _probabilities(rows)
     classes = _class_count(label, prediction, probabilities, class_names)
     names = class_names or tuple(str(k) for k in range(classes))
     correct = label == prediction
-    zero: dict[str, Any] = {"zero_division": 0}  # its stubs know only the strings
-
-    metrics: dict[str, float | None] = {
-        "accuracy": float(accuracy_score(label, prediction)),
-        "macro_f1": float(f1_score(label, prediction, average="macro", **zero)),
-        "weighted_f1": float(f1_score(label, prediction, average="weighted", **zero)),
-        # With a single class overall scikit-learn warns about the shape of its confusion matrix.
-        "mcc": 0.0 if _one_class(label, prediction) else float(matthews_corrcoef(label, prediction)),
-    }
-    if _one_class(label) or _one_class(prediction):
-        what = "predictions" if _one_class(prediction) else "labels"
-        result["notes"].append(f"All {what} are of one class, so MCC is 0 by convention.")
-
-    row_loss = np.full(len(label), np.nan)
-    reasons: dict[str, str] = {}
-    if probabilities is None:
-        metrics |= {"log_loss": None, "auroc": None, "ece": None}
-        reasons |= dict.fromkeys(("log_loss", "auroc", "ece"), why_none)
-        result["calibration"] = None
-    else:
-        eps = np.finfo(np.float64).eps  # scikit-learn's clipping
-        row_loss = -np.log(np.clip(probabilities[np.arange(len(label)), label], eps, 1 - eps))
-        if classes > 1:
-            metrics["log_loss"] = float(log_loss(label, probabilities, labels=np.arange(classes)))
-        else:
-            metrics["log_loss"] = float(row_loss.mean())
-        absent = sorted(set(range(classes)) - set(label.tolist()))
-        if absent or classes < 2:
-            metrics["auroc"] = None
-            listed = ", ".join(repr(names[k]) for k in absent[:5]) + (" …" if len(absent) > 5 else "")
-            reasons["auroc"] = (
-                f"no labelled row is of class {listed}" if absent else "there is only one class"
-            )
-        elif classes == 2:
-            metrics["auroc"] = float(roc_auc_score(label, probabilities[:, 1]))
-        else:
-            metrics["auroc"] = float(roc_auc_score(label, probabilities, multi_class="ovr", average="macro"))
-        result["calibration"] = calibration_bins(probabilities.max(axis=1), correct)
-        metrics["ece"] = _expected_calibration_error(result["calibration"])
-
     label_counts = np.bincount(label, minlength=classes)
     predicted_counts = np.bincount(prediction, minlength=classes)
     hits = np.bincount(label[correct], minlength=classes)
@@ -197,6 +157,44 @@ def _classification(
         }
         for k in range(classes)
     ]
+    from_counts = metrics_from_counts(label_counts[None], predicted_counts[None], hits[None])
+    accuracy, macro_f1, mcc = (float(values[0]) for values in from_counts)
+    weighted_f1 = sum((row["f1"] or 0.0) * row["support"] for row in result["per_class"]) / len(label)
+    metrics: dict[str, float | None] = {
+        "accuracy": accuracy,
+        "macro_f1": macro_f1,
+        "weighted_f1": weighted_f1,
+        "mcc": mcc,
+    }
+    if _one_class(label) or _one_class(prediction):
+        what = "predictions" if _one_class(prediction) else "labels"
+        result["notes"].append(f"All {what} are of one class, so MCC is 0 by convention.")
+
+    row_loss = np.full(len(label), np.nan)
+    reasons: dict[str, str] = {}
+    if probabilities is None:
+        metrics |= {"log_loss": None, "auroc": None, "ece": None}
+        reasons |= dict.fromkeys(("log_loss", "auroc", "ece"), why_none)
+        result["calibration"] = None
+    else:
+        eps = np.finfo(np.float64).eps  # scikit-learn's clipping
+        row_loss = -np.log(np.clip(probabilities[np.arange(len(label)), label], eps, 1 - eps))
+        metrics["log_loss"] = float(row_loss.mean())
+        absent = sorted(set(range(classes)) - set(label.tolist()))
+        if absent or classes < 2:
+            metrics["auroc"] = None
+            listed = ", ".join(repr(names[k]) for k in absent[:5]) + (" …" if len(absent) > 5 else "")
+            reasons["auroc"] = (
+                f"no labelled row is of class {listed}" if absent else "there is only one class"
+            )
+        else:
+            positive = [1] if classes == 2 else range(classes)
+            metrics["auroc"] = float(
+                np.mean([area_under_roc(label == k, probabilities[:, k]) for k in positive])
+            )
+        result["calibration"] = calibration_bins(probabilities.max(axis=1), correct)
+        metrics["ece"] = _expected_calibration_error(result["calibration"])
+
     result["confusion"] = (
         np.bincount(label * classes + prediction, minlength=classes**2).reshape(classes, classes).tolist()
     )
@@ -277,6 +275,16 @@ def count_influences(
     return macro_f1, mcc
 
 
+def area_under_roc(positive: np.ndarray, score: np.ndarray) -> float:
+    """The share of pairs of a positive and a negative row in which the positive scores higher; ties count half.
+
+    Mann and Whitney's statistic (Hanley and McNeil 1982). Both kinds of rows must occur.
+    """
+    ones = int(positive.sum())
+    zeros = len(positive) - ones
+    return float((ranks(score)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
 def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     """Equal-width bins (low, high] of top-label confidence; mean confidence and accuracy are null in empty ones."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
@@ -348,9 +356,6 @@ def _class_count(
 
 
 def _regression(result: dict[str, Any], rows: pa.Table, seed: int, resamples: int) -> None:
-    from scipy.stats import pearsonr, spearmanr
-    from sklearn.metrics import mean_absolute_error, mean_squared_error
-
     target = rows["label"].to_numpy().astype(np.float64)
     prediction = rows["prediction"].to_numpy().astype(np.float64)
     names = INTERVAL_METRICS["regression"]  # all of them
@@ -363,9 +368,11 @@ def _regression(result: dict[str, Any], rows: pa.Table, seed: int, resamples: in
         return
 
     squared, absolute = (prediction - target) ** 2, np.abs(prediction - target)
+    # Centred and scaled once: correlations do not notice, and sums of squares neither overflow nor cancel.
+    x, y = standardized(target), standardized(prediction)
     metrics: dict[str, float | None] = {
-        "mse": float(mean_squared_error(target, prediction)) if np.isfinite(squared).all() else np.inf,
-        "mae": float(mean_absolute_error(target, prediction)) if np.isfinite(absolute).all() else np.inf,
+        "mse": float(squared.mean()) if np.isfinite(squared).all() else np.inf,
+        "mae": float(absolute.mean()) if np.isfinite(absolute).all() else np.inf,
     }
     flat = [name for name, values in (("targets", target), ("predictions", prediction)) if _constant(values)]
     if len(target) < 2 or flat:
@@ -373,8 +380,8 @@ def _regression(result: dict[str, Any], rows: pa.Table, seed: int, resamples: in
         metrics |= {"pearson": None, "spearman": None}
         result["undefined"] |= {"pearson": why, "spearman": why}
     else:
-        metrics["pearson"] = float(pearsonr(target, prediction)[0])  # pyright: ignore[reportArgumentType]
-        metrics["spearman"] = float(spearmanr(target, prediction)[0])  # pyright: ignore[reportArgumentType]
+        metrics["pearson"] = float(row_correlations(x[None], y[None])[0])
+        metrics["spearman"] = float(row_correlations(ranks(target)[None], ranks(prediction)[None])[0])
     for name, value in metrics.items():
         if value is not None and not np.isfinite(value):
             metrics[name] = None
@@ -385,8 +392,6 @@ def _regression(result: dict[str, Any], rows: pa.Table, seed: int, resamples: in
         counts, edges = np.histogram(residual, bins=20)
         result["residuals"] = {"edges": edges.tolist(), "counts": counts.tolist()}
 
-    # Centred and scaled once: correlations do not notice, and sums of squares neither overflow nor cancel.
-    x, y = standardized(target), standardized(prediction)
     target_code, target_values = _ordinal(target)
     prediction_code, prediction_values = _ordinal(prediction)
     resampled = {name: np.empty(resamples) for name in names}
@@ -417,6 +422,12 @@ def row_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.clip(values, -1, 1)
 
 
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The rank of each value, from 1; equal values share their mean rank."""
+    codes, distinct = _ordinal(values)
+    return _midranks(codes[None], distinct)[0]
+
+
 def _ordinal(values: np.ndarray) -> tuple[np.ndarray, int]:
     unique, code = np.unique(values, return_inverse=True)
     return code, len(unique)
@@ -425,8 +436,8 @@ def _ordinal(values: np.ndarray) -> tuple[np.ndarray, int]:
 def _midranks(codes: np.ndarray, distinct: int) -> np.ndarray:
     """Ranks within each row, ties sharing their mean rank, from codes that are in the order of the values."""
     counts = _tally(codes, distinct)
-    ranks = counts.cumsum(axis=1) - (counts - 1) / 2
-    return np.take_along_axis(ranks, codes, axis=1)
+    of_code = counts.cumsum(axis=1) - (counts - 1) / 2
+    return np.take_along_axis(of_code, codes, axis=1)
 
 
 def correlation_influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -436,10 +447,8 @@ def correlation_influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _rank_correlation_influence(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Influence on Spearman's rho, up to a factor (Croux and Dehon 2010): own ranks, and those it shifts."""
-    from scipy.stats import rankdata
-
     rows = len(target)
-    x, y = rankdata(target) / rows, rankdata(prediction) / rows
+    x, y = ranks(target) / rows, ranks(prediction) / rows
 
     def mean_over_larger(key: np.ndarray, values: np.ndarray) -> np.ndarray:
         order = np.argsort(key, kind="stable")
@@ -494,17 +503,17 @@ def bca_interval(point: float, resampled: np.ndarray, influence: np.ndarray) -> 
 
     `influence` are the empirical influence values of the rows, shape (rows,), up to a constant factor.
     """
-    from scipy.special import ndtr, ndtri
-
+    normal = NormalDist()
     # Ties count half: accuracies of few rows are discrete, and a one-sided count would be read as bias.
-    below = (np.mean(resampled < point) + np.mean(resampled <= point)) / 2
+    below = float(np.mean(resampled < point) + np.mean(resampled <= point)) / 2
     tail = (1 - CONFIDENCE) / 2
     shares = np.array([tail, 1 - tail])
     if 0 < below < 1:
         variation = (influence**2).sum()
         acceleration = (influence**3).sum() / (6 * variation**1.5) if variation > 0 else 0.0
-        shift = ndtri(below) + ndtri(shares)
-        corrected = ndtr(ndtri(below) + shift / (1 - acceleration * shift))
+        bias = normal.inv_cdf(below)
+        shift = bias + np.array([normal.inv_cdf(share) for share in shares])
+        corrected = np.array([normal.cdf(z) for z in bias + shift / (1 - acceleration * shift)])
         if np.isfinite(corrected).all() and corrected[0] < corrected[1]:
             shares = corrected
     low, high = np.quantile(resampled, shares)

@@ -51,7 +51,8 @@ def sound(tmp_path_factory) -> tuple[World, set[str]]:
     replaced = {f"models/{old_model['model_id']}/{old_model['weights_sha256']}"}
     for kind in ("predictions", "metrics"):
         replaced.add(f"{kind}/{read_sealed(root / f'runs/{kind}/{first}.json')['content_hash']}")
-    replaced.add(f"leaderboards/{read_sealed(root / 'leaderboards/current.json')['content_hash']}")
+    board = f"leaderboards/{read_sealed(root / 'leaderboards/current.json')['content_hash']}"
+    replaced |= {board, *(f"baselines/{key}" for key in store.manifest(board)["baselines"])}
     replaced.add(f"inference/{read_sealed(root / f'runs/inference/{second}.json')['content_hash']}")
     # A snapshot that nothing was trained on, and then another one.
     write_rows(world.root / "data" / "small.csv", small_rows(160, seed=6))

@@ -116,8 +116,8 @@ def test_a_sound_store_gives_no_alarm_and_stays_as_it_is(sound):
     seen = []
     found = audit(sound.store, on_folder=lambda done, total, name: seen.append((done, total, name)))
     assert found.problems == ()
-    # One snapshot, two models, predictions and metrics, one inference and leaderboard, tokens and a tokenizer.
-    assert found.folders == 11 == len(seen)
+    # One snapshot, two models, predictions, metrics and baselines, one inference and leaderboard, tokens, a tokenizer.
+    assert found.folders == 13 == len(seen)
     files = [p for p in sound.store.root.rglob("*") if p.is_file() and "work" not in p.parts]
     assert (found.files, found.bytes) == (len(files), sum(path.stat().st_size for path in files))
     assert listing(sound.store.root) == before
@@ -327,7 +327,7 @@ def project(sound, root, monkeypatch) -> Path:
 def test_the_command_prints_a_line_per_problem_and_exits_with_1(project):
     done = CliRunner().invoke(verify.command, [])
     assert done.exit_code == 0
-    assert done.stdout.startswith("11 folders, ")
+    assert done.stdout.startswith("13 folders, ")
     assert done.stdout.endswith("bytes verified: sound\n")
     path = only(project, "models/*/*/model/model.safetensors")
     flip(path)
@@ -338,7 +338,7 @@ def test_the_command_prints_a_line_per_problem_and_exits_with_1(project):
     assert done.exit_code == 1
     done = CliRunner().invoke(verify.command, ["--json"])
     document = json.loads(done.stdout)
-    assert document["checked"]["folders"] == 11
+    assert document["checked"]["folders"] == 13
     assert document["problems"] == [
         {"path": str(path.relative_to(project)), "reason": "does not match the sha256 in its manifest"}
     ]

@@ -232,6 +232,7 @@ def _verdict_rows(comparisons: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "difference": verdict["difference"],
                     "its interval": _interval(verdict["low"], verdict["high"]),
                     "p adjusted": verdict["p_adjusted"],
+                    "over bag of words": (one["versus_baseline"] or {}).get("difference"),
                     "metric": metric,
                 }
             )

@@ -38,7 +38,7 @@ _BATCH_ROWS = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baseline:
+class PublishedBaseline:
     """A published, verified baseline; `values[split]` as `metrics.evaluate` describes."""
 
     key: str
@@ -55,7 +55,7 @@ class Baseline:
         return pq.read_table(self.folder / TABLE)
 
 
-def baselines_of(store: Store, content_hash: str, task: str) -> list[Baseline]:
+def baselines_of(store: Store, content_hash: str, task: str) -> list[PublishedBaseline]:
     """The baselines of a snapshot, the bag of words first; computed only where the store lacks them.
 
     The snapshot is read only then. One without validation and test rows has none.
@@ -70,14 +70,14 @@ def baselines_of(store: Store, content_hash: str, task: str) -> list[Baseline]:
     return [_publish(store, snapshot, name) for name in names]
 
 
-def load_baseline(store: Store, key: str) -> Baseline:
+def load_baseline(store: Store, key: str) -> PublishedBaseline:
     """A published baseline, every file verified; raises StoreError."""
     relative = f"baselines/{key}"
     manifest = store.verify(relative)
     if baseline_key(manifest) != key:
         raise StoreError(f"{store.path(relative)} holds another baseline than its name says")
     values = json.loads((store.path(relative) / VALUES).read_bytes())
-    return Baseline(key=key, folder=store.path(relative), manifest=manifest, values=values)
+    return PublishedBaseline(key=key, folder=store.path(relative), manifest=manifest, values=values)
 
 
 def baseline_key(manifest: dict[str, Any]) -> str:
@@ -137,7 +137,7 @@ def _identity(name: str, content_hash: str) -> dict[str, Any]:
     }
 
 
-def _publish(store: Store, snapshot: Snapshot, name: str) -> Baseline:
+def _publish(store: Store, snapshot: Snapshot, name: str) -> PublishedBaseline:
     about = _identity(name, snapshot.content_hash)
     key = baseline_key(about)
     if not store.exists(f"baselines/{key}"):

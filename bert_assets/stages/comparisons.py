@@ -3,7 +3,8 @@
 They are published as `comparisons.json` in the leaderboard's folder, and the leaderboard's content hash covers them:
 
     {"<dataset>": {"headline", "split", "reference", "reference_why", "family", "alpha", "correction", "method",
-                   "configurations": [{"configuration", "kind", "seeds", "runs", "metrics", "verdict"}],
+                   "configurations": [{"configuration", "kind", "seeds", "runs", "metrics", "verdict",
+                                       "versus_baseline"}],
                    "test_looks", "notes"}}
 
 - `split` is test, or validation where test has no labels, or neither could be compared: null.
@@ -16,6 +17,8 @@ They are published as `comparisons.json` in the leaderboard's folder, and the le
   `difference` to the reference with its uncorrected 95 % interval `low`, `high`, `p` and `p_adjusted`, `test`,
   `paired_seeds`, `seeds_tested`, `effect_size` (Cohen's h or q) with `effect_low`, `effect_high`, the checks
   `sign_flip_p` and `mcnemar_p`, `more` (`{"seeds", "rows"}` that would tell, or null) and a `sentence`.
+- `versus_baseline` is the same against the first baseline, named as `baseline`, with nothing to correct for; null for
+  baselines, and where there is none.
 - `test_looks` counts the metrics that were ever computed on the snapshot: each is a look at test.
 """
 
@@ -28,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from bert_assets.stages import metrics
-from bert_assets.stages.compare import REFERENCE, sentence, verdict_of
+from bert_assets.stages.compare import REFERENCE, compare_pair, sentence, verdict_of
 from bert_assets.stages.measured import (
     Baseline,
     EvaluatedRun,
@@ -117,6 +120,7 @@ def compare_configurations(
                 "runs": [run.run for run in one.runs],
                 "metrics": one.metrics,
                 "verdict": verdict,
+                "versus_baseline": _versus_baseline(one, fixed, headline, split),
             }
         )
     return {
@@ -290,6 +294,19 @@ def _verdict(
     )
     words = sentence(one.name, reference.name, headline, split, verdict, family=family)
     return {**verdict, "sentence": words}
+
+
+def _versus_baseline(
+    one: Configuration, baselines: Sequence[Configuration], headline: str, split: str | None
+) -> dict[str, Any] | None:
+    if one.kind == "baseline" or not baselines or split is None:
+        return None
+    baseline = baselines[0]
+    if one.scores is None or baseline.scores is None:
+        return None
+    verdict = compare_pair(headline, one.scores, baseline.scores)
+    words = sentence(one.name, baseline.name, headline, split, verdict)
+    return {"baseline": baseline.name, **verdict, "sentence": words}
 
 
 def no_verdict(why: str, verdict: str | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from bert_assets.config.experiments import Experiments
 from bert_assets.errors import StoreError
 from bert_assets.stages import leaderboard, report
+from bert_assets.stages.baselines import PublishedBaseline, baselines_of
 from bert_assets.stages.comparisons import compare_configurations
 from bert_assets.stages.evaluation import Metrics, training_progress
 from bert_assets.stages.leaderboard import COMPARISONS, TABLE
@@ -46,13 +47,12 @@ def publish_standings(
     current: Mapping[str, str | None],
     *,
     champions: Mapping[str, str] | None = None,
-    baselines: Mapping[str, Sequence[Baseline]] | None = None,
     test_looks: Mapping[str, int] | None = None,
 ) -> Standings:
     """Publish the runs that have metrics and usable models; `current` names each dataset's snapshot of today.
 
-    By dataset, `champions` names the champion's configuration, `baselines` holds what to compare with beside the
-    configurations, and `test_looks` says how many metrics were ever computed on today's snapshot.
+    By dataset, `champions` names the champion's configuration, and `test_looks` says how many metrics were ever computed
+    on today's snapshot. Baselines that the store lacks are computed.
     """
     rows, details, left_out = [], {}, []
     for run in experiments.runs.values():
@@ -95,12 +95,16 @@ def publish_standings(
             "training": model["training"],
         }
     table = leaderboard.build(rows)
+    baselines = _baselines(store, table)
     comparisons = _compare(
         store,
         table,
         metrics,
         champions=champions or {},
-        baselines=baselines or {},
+        baselines={
+            dataset: [Baseline(name=one.name, predictions=one.table(), values=one.values) for one in found]
+            for dataset, found in baselines.items()
+        },
         test_looks=test_looks or {},
     )
     content_hash = leaderboard.content_hash(table, comparisons)
@@ -114,7 +118,11 @@ def publish_standings(
         (folder / "report.html").write_text(html)
         (folder / "report.md").write_text(markdown)
 
-    manifest = {"kind": "leaderboard", "runs": json.loads(json.dumps([row["run"] for row in rows]))}
+    manifest = {
+        "kind": "leaderboard",
+        "runs": json.loads(json.dumps([row["run"] for row in rows])),
+        "baselines": sorted({one.key for found in baselines.values() for one in found}),
+    }
     folder = store.publish(f"leaderboards/{content_hash}", write=write, manifest=manifest)
     return Standings(
         content_hash=content_hash,
@@ -124,6 +132,15 @@ def publish_standings(
         markdown=markdown,
         left_out=tuple(left_out),
     )
+
+
+def _baselines(store: Store, table: pa.Table) -> dict[str, list[PublishedBaseline]]:
+    """Of each dataset with runs on its current snapshot, those of this snapshot."""
+    found: dict[str, list[PublishedBaseline]] = {}
+    for row in table.select(["dataset", "snapshot", "stale", "task"]).to_pylist():
+        if not row["stale"] and row["dataset"] not in found:
+            found[row["dataset"]] = baselines_of(store, row["snapshot"], row["task"])
+    return found
 
 
 def _compare(

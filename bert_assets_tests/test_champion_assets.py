@@ -1,15 +1,20 @@
 """champion_model and champion_evaluation on a real Dagster instance, from the leaderboard to a drop in quality."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from bert_assets.assets.build import build_definitions
+from bert_assets.cli.main import cli
 from bert_assets.config.experiments import load_experiments
+from bert_assets.errors import UserError
 from bert_assets.stages.audit import audit
 from bert_assets.stages.champion import read_champion
+from bert_assets.stages.champion_history import read_history
 from bert_assets.stages.garbage import find_garbage
 from bert_assets.store.store import Store
 from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
@@ -27,7 +32,9 @@ class Graph:
         self.yaml = yaml
         self.store: Store = make_world(root, yaml=yaml, rows=rows).store
 
-    def materialize(self, *assets: str, partition: str | None = None) -> dg.ExecuteInProcessResult:
+    def materialize(
+        self, *assets: str, partition: str | None = None, config: dict | None = None
+    ) -> dg.ExecuteInProcessResult:
         (self.root / "experiments" / "small.yaml").write_text(self.yaml)
         definitions = build_definitions(
             load_experiments(self.root / "experiments"), self.store.root, retries=False
@@ -37,6 +44,7 @@ class Graph:
             instance=self.instance,
             asset_selection=[dg.AssetKey(asset) for asset in assets],
             partition_key=partition,
+            run_config={"ops": {assets[0]: {"config": config}}} if config else None,
             raise_on_error=False,
         )
         return result
@@ -98,6 +106,64 @@ def test_its_evaluation_on_the_same_snapshot_gives_the_metrics_it_was_chosen_wit
         dg.AssetCheckKey(dg.AssetKey("champion_evaluation"), "no_regression"), limit=5
     )
     assert record.status.value == "SUCCEEDED"
+
+
+def test_a_pin_by_hand_is_an_event_a_pointer_and_an_entry_and_unpinning_ends_it(graph):
+    before = read_champion(graph.store, "small")
+    assert before is not None
+    config = {"pin": before.run, "reason": "audited"}
+    assert graph.materialize("champion_model", partition="small", config=config).success
+    pinned = read_champion(graph.store, "small")
+    assert pinned is not None
+    assert (pinned.run, pinned.pinned) == (before.run, "audited")
+    event = latest(graph, "champion_model", "small")
+    assert (event["run"], event["decision"], event["version"]) == (before.run, "pinned", pinned.model_id)
+    # The rule leaves it alone.
+    assert graph.materialize("champion_model", partition="small").success
+    assert read_champion(graph.store, "small") == pinned
+    refused = graph.materialize("champion_model", partition="small", config={"promote": "no", "reason": "r"})
+    assert not refused.success
+    assert read_champion(graph.store, "small") == pinned
+    assert graph.materialize("champion_model", partition="small", config={"unpin": True}).success
+    after = read_champion(graph.store, "small")
+    assert after is not None
+    assert (after.run, after.pinned) == (before.run, None)
+    history = read_history(graph.store, "small")
+    assert [entry["decision"] for entry in history] == ["first", "pinned", "stays"]
+    assert history[1]["reason"] == "pinned by hand: audited"
+    (record, *_) = graph.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("champion_model"), "gate"), limit=5
+    )
+    assert record.status.value == "SUCCEEDED"
+
+
+def test_the_command_shows_it_and_predicts_with_it(graph, monkeypatch):
+    monkeypatch.setenv("BERT_ASSETS_ROOT", str(graph.root))
+    monkeypatch.setenv("BERT_ASSETS_EXPERIMENTS", str(graph.root / "experiments"))
+    monkeypatch.setenv("BERT_ASSETS_STORE", str(graph.store.root))
+    champion = read_champion(graph.store, "small")
+    assert champion is not None
+    document = json.loads(CliRunner().invoke(cli, ["champion", "small", "--json"]).stdout)
+    assert document["champion"] == champion.document()
+    assert document["metrics"]["validation_accuracy"] == champion.value
+    assert document["history"][-1]["run"] == champion.run
+    shown = CliRunner().invoke(cli, ["champion", "small"]).stdout
+    assert shown.startswith(f"champion of small: {champion.run}\n  validation accuracy ")
+    both = [
+        json.loads(CliRunner().invoke(cli, ["predict", *of, "a bright lamp", "--json"]).stdout)
+        for of in (["--champion", "small"], [champion.run])
+    ]
+    assert both[0] == both[1]
+    for arguments, message in (
+        (["champion", "smal"], "did you mean 'small'?"),
+        (["champion", "small", "--pin", champion.run], "--pin needs --reason TEXT"),
+        (["champion", "small", "--pin", "a", "--unpin"], "contradict each other"),
+        (["predict", "--champion", "smal", "x"], "did you mean 'small'?"),
+        (["predict"], "name a run, or a dataset with --champion"),
+    ):
+        done = CliRunner().invoke(cli, arguments)
+        assert isinstance(done.exception, UserError)
+        assert message in str(done.exception)
 
 
 def test_choosing_again_changes_nothing(graph):
@@ -172,6 +238,8 @@ def test_a_run_that_learnt_nothing_is_never_champion(tmp_path, instance):
     result = graph.materialize("champion_model", "champion_evaluation", partition="small")
     assert result.success
     assert result.get_asset_materialization_events() == []
+    (verdict,) = result.get_asset_check_evaluations()
+    assert (verdict.passed, verdict.blocking, verdict.severity) == (False, True, dg.AssetCheckSeverity.WARN)
     assert read_champion(graph.store, "small") is None
 
 

@@ -1,15 +1,49 @@
-"""champion_model[dataset]: the run to use, chosen by validation among the runs that pass their checks."""
+"""champion_model[dataset]: the run to use, chosen on validation by a stated rule, or by hand with a reason."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import Field
 
+from bert_assets.assets.checks import check_result, check_specs
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import ChampionIOManager
 from bert_assets.assets.metadata import table_preview
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
+from bert_assets.errors import UserError
+
+if TYPE_CHECKING:
+    from bert_assets.stages.election import Order
+
+GATE = "gate"
+CHECKS = {GATE: "The champion's model passes its checks, by the thresholds of today."}
+
+
+class ChampionConfig(dg.Config):
+    """What somebody decides by hand; without it the rule decides."""
+
+    promote: str = Field(default="", description="A run to make champion now; the rule goes on from it.")
+    pin: str = Field(
+        default="", description="A run to make champion, which nothing replaces until it is unpinned."
+    )
+    unpin: bool = Field(default=False, description="Take the pin away and let the rule decide.")
+    reason: str = Field(default="", description="Why; it stands in the history.")
+
+    def order(self) -> "Order | None":
+        """The one decision that is asked for. Raises UserError for several."""
+        from bert_assets.stages.election import Order
+
+        given = [name for name in ("promote", "pin", "unpin") if getattr(self, name)]
+        if len(given) > 1:
+            raise UserError(f"{' and '.join(given)} contradict each other: give one of them")
+        if self.promote:
+            return Order(action="promote", run=self.promote, reason=self.reason)
+        if self.pin:
+            return Order(action="pin", run=self.pin, reason=self.reason)
+        return Order(action="unpin") if self.unpin else None
 
 
 def build_champion_model(experiments: Experiments, partitions: Partitions) -> dg.AssetsDefinition:
@@ -20,34 +54,48 @@ def build_champion_model(experiments: Experiments, partitions: Partitions) -> dg
         kinds={"huggingface"},
         owners=OWNERS,
         tags={"stage": "champion"},
-        code_version="1",
+        code_version="2",
         # Where no run passes its checks there is nothing to materialize, and the champion stays as it is.
         output_required=False,
+        check_specs=check_specs("champion_model", CHECKS, partitions.datasets, blocking=[GATE]),
     )
     def champion_model(
         context: dg.AssetExecutionContext,
+        config: ChampionConfig,
         leaderboard,
         champions: dg.ResourceParam[ChampionIOManager],
-    ) -> Iterator[dg.MaterializeResult]:
-        """The best run on validation that passes its checks; its history, with reasons, are the materializations."""
-        from bert_assets.stages.champion import elect_champion, read_champion
-        from bert_assets.stages.model_gate import judge_model, may_be_champion
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """The configuration to use: the best on validation, if it is better than today's champion, or as good and cheaper."""
+        from bert_assets.stages.champion import read_champion
+        from bert_assets.stages.election import Rule, elect_champion
+        from bert_assets.stages.inference_cost import inference_cost
+        from bert_assets.stages.model_gate import champion_refusal, judge_champion
+        from bert_assets.stages.validation_duel import duel_on_validation
 
-        dataset = experiments.datasets[context.partition_key]
+        dataset, store = experiments.datasets[context.partition_key], champions.store
 
-        def refusal(row: dict) -> str | None:
-            manifest = champions.store.manifest(f"models/{row['model_id']}/{row['weights_sha256']}")
-            if may_be_champion(manifest, dataset.checks):
-                return None
-            failed = [verdict for verdict in judge_model(manifest, dataset.checks) if not verdict.passed]
-            return "; ".join(f"{verdict.check}: {verdict.message}" for verdict in failed)
+        def manifest(row) -> dict:
+            return store.manifest(f"models/{row['model_id']}/{row['weights_sha256']}")
 
+        rule = Rule(
+            refusal=lambda row: champion_refusal(manifest(row), dataset.checks),
+            duel=lambda challenger, champion, family: duel_on_validation(store, challenger, champion, family),
+            cost=lambda row: inference_cost(store, row["model_id"], row["weights_sha256"]),
+        )
         with clear_failures():
-            before = read_champion(champions.store, dataset.name)
+            before = read_champion(store, dataset.name)
             election = elect_champion(
-                leaderboard.table, dataset.name, leaderboard=leaderboard.content_hash, refusal=refusal
+                leaderboard.table,
+                dataset.name,
+                leaderboard=leaderboard.content_hash,
+                rule=rule,
+                before=before,
+                order=config.order(),
             )
-        chosen = election.champion
+            chosen = election.champion
+            in_office = chosen or before
+            found = None if in_office is None else manifest(vars(in_office))
+        verdict = judge_champion(GATE, dataset.name, found, dataset.checks, is_chosen=chosen is not None)
         for run, reason in election.passed_over:
             context.log.info(f"{run} was passed over: {reason}")
         if chosen is None:
@@ -55,6 +103,7 @@ def build_champion_model(experiments: Experiments, partitions: Partitions) -> dg
                 f"no run of the dataset {dataset.name} in the leaderboard {leaderboard.content_hash[:12]} can be "
                 f"champion; the champion stays {before.run if before else 'unchosen'}"
             )
+            yield check_result(verdict)
             return
         document = chosen.document()
         passed_over = [{"run": run, "reason": reason} for run, reason in election.passed_over]
@@ -62,12 +111,13 @@ def build_champion_model(experiments: Experiments, partitions: Partitions) -> dg
             value=chosen,
             data_version=dg.DataVersion(chosen.model_id),
             metadata={
-                **{name: document[name] for name in ("run", "reason", "headline", "value")},
+                **{name: document[name] for name in ("run", "decision", "reason", "headline", "value")},
                 "changed": before is None or before.weights_sha256 != chosen.weights_sha256,
                 "previous": before.run if before else "none",
                 "passed_over": table_preview(passed_over),
                 **document,
             },
+            check_results=[check_result(verdict)],
         )
 
     return champion_model

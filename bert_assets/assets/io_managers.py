@@ -214,14 +214,17 @@ class LeaderboardIOManager(StoreIOManager):
 
 
 class ChampionIOManager(StoreIOManager):
-    """Points a dataset at its champion; loads the champion with its model."""
+    """Points a dataset at its champion and keeps its history; loads the champion with its model."""
 
     def handle_output(self, context: dg.OutputContext, obj: Champion) -> None:
         from bert_assets.stages.champion import champion_pointer
+        from bert_assets.stages.champion_history import note_champion
         from bert_assets.stages.publish import load_published
 
         with clear_failures():
             published = load_published(self.store, obj.model_id, obj.weights_sha256)
+            # First the history: killed in between, the same choice is made again and finds its entry.
+            note_champion(self.store, obj, dagster_run=context.run_id)
             self.store.write_pointer(champion_pointer(obj.dataset), obj.document())
         context.add_output_metadata({"path": dg.MetadataValue.path(str(published.model_folder))})
 

@@ -10,16 +10,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bert_assets.cli.run import unknown_run
-from bert_assets.config.experiments import load_experiments
+from bert_assets.cli.run import require_dataset, unknown_run
+from bert_assets.config.experiments import Experiments, load_experiments
 from bert_assets.config.paths import store_root
 from bert_assets.errors import UserError
 from bert_assets.store.store import Store
 
 
 @click.command("predict")
-@click.argument("run", metavar="RUN")
-@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.argument("words", nargs=-1, metavar="RUN [TEXT]...")
+@click.option("--champion", metavar="DATASET", help="Use the dataset's champion; then no RUN is named.")
 @click.option(
     "--pair", "pairs", multiple=True, metavar="TEXT", help="The second text, once per TEXT, in their order."
 )
@@ -29,8 +29,8 @@ from bert_assets.store.store import Store
 @click.option("--output", type=click.Path(path_type=Path), help="Write csv, jsonl or parquet, by its ending.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of predictions as JSON.")
 def command(
-    run: str,
-    texts: tuple[str, ...],
+    words: tuple[str, ...],
+    champion: str | None,
     pairs: tuple[str, ...],
     source: Path | None,
     output: Path | None,
@@ -38,14 +38,17 @@ def command(
 ) -> None:
     """Label texts with the published model of RUN: class name and confidence, or a number for regression."""
     experiments = load_experiments()
-    if run not in experiments.runs:
-        raise UserError(unknown_run(experiments, run))
+    store = Store(store_root())
+    if champion is None:
+        run, texts = (words[0] if words else ""), words[1:]
+        if not run:
+            raise UserError("name a run, or a dataset with --champion; `bert-assets runs` lists the runs")
+        dataset, pointer = model_of_run(experiments, store, run)
+    else:
+        dataset, texts = champion, words
+        pointer = model_of_champion(experiments, store, champion)
     if bool(texts) == (source is not None):
         raise UserError("give texts as arguments, or a file with --file")
-    store = Store(store_root())
-    pointer = store.read_pointer(f"runs/{run}.json")
-    if pointer is None:
-        raise UserError(f"the run {run} has no model yet: train it with `bert-assets run {run}`")
 
     from bert_assets.stages.predictions import predict_texts
     from bert_assets.stages.publish import load_published
@@ -54,7 +57,7 @@ def command(
     if output is not None:
         require_writable(output)
     if source is not None:
-        given, given_pairs = read_texts(source, experiments.datasets[experiments.runs[run].dataset])
+        given, given_pairs = read_texts(source, experiments.datasets[dataset])
     else:
         given, given_pairs = list(texts), list(pairs) or None
     published = load_published(store, pointer["model_id"], pointer["weights_sha256"])
@@ -67,6 +70,29 @@ def command(
         click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
     elif output is None:
         print_predictions(documents)
+
+
+def model_of_run(experiments: Experiments, store: Store, run: str) -> tuple[str, dict[str, Any]]:
+    """The run's dataset, and what names its model. Raises UserError for an unknown run, or one without a model."""
+    if run not in experiments.runs:
+        raise UserError(unknown_run(experiments, run))
+    pointer = store.read_pointer(f"runs/{run}.json")
+    if pointer is None:
+        raise UserError(f"the run {run} has no model yet: train it with `bert-assets run {run}`")
+    return experiments.runs[run].dataset, pointer
+
+
+def model_of_champion(experiments: Experiments, store: Store, dataset: str) -> dict[str, Any]:
+    """What names the model of the dataset's champion. Raises UserError for an unknown dataset, or one without."""
+    from bert_assets.stages.champion import read_champion
+
+    require_dataset(experiments, dataset)
+    champion = read_champion(store, dataset)
+    if champion is None:
+        raise UserError(
+            f"the dataset {dataset} has no champion yet: `bert-assets run NAME` with a run of it chooses one"
+        )
+    return champion.document()
 
 
 def prediction_documents(rows: list[dict[str, Any]], names: tuple[str, ...] | None) -> list[dict[str, Any]]:

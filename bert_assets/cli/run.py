@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,16 @@ def choose_runs(experiments: Experiments, names: tuple[str, ...], experiment: Pa
     return list(dict.fromkeys(chosen))
 
 
-def unknown_run(experiments: Experiments, name: str) -> str:
-    from difflib import get_close_matches
+def require_dataset(experiments: Experiments, name: str) -> None:
+    """Raise UserError, with the nearest name, unless the experiments have the dataset."""
+    if name not in experiments.datasets:
+        near = get_close_matches(name, list(experiments.datasets), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(experiments.datasets)
+        raise UserError(f"no dataset is named {name!r}{hint} (there is {known})")
 
+
+def unknown_run(experiments: Experiments, name: str) -> str:
     near = get_close_matches(name, list(experiments.runs), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"no run or configuration is named {name!r}{hint} (`bert-assets runs` lists them)"

@@ -55,7 +55,7 @@ def command(run: str | None, as_json: bool) -> None:
         found = audit(store, run, on_folder=show)
         runs = pointed_runs(store) if run is None else [run]
         bar.update(task, description="Dagster's events")
-        problems = [*found.problems, *history_problems(store, runs)]
+        problems = [*found.problems, *history_problems(store, runs, whole=run is None)]
     if as_json:
         checked = {"folders": found.folders, "files": found.files, "bytes": found.bytes}
         click.echo(json.dumps({"checked": checked, "problems": [asdict(p) for p in problems]}, indent=2))
@@ -96,29 +96,42 @@ def latest_materializations(
     return materializations(instance, dg.AssetKey(asset), partitions, None)
 
 
-def history_problems(store: Store, runs: list[str]) -> list[Problem]:
-    """Where a run's pointer and Dagster's latest materialization of its model name different models."""
+def history_problems(store: Store, runs: list[str], *, whole: bool) -> list[Problem]:
+    """Where the pointer of a run, or of a dataset's champion, and Dagster's latest materialization name other models."""
+    instance = dagster_history()
+    if instance is None:
+        return []
+    found = _disagreements(store, instance, "fine_tuned_model", "runs", runs, "run {}")
+    if whole:
+        datasets = sorted(path.stem for path in store.path("champions").glob("*.json") if path.name[0] != ".")
+        found += _disagreements(
+            store, instance, "champion_model", "champions", datasets, "champion {} --choose"
+        )
+    return found
+
+
+def _disagreements(
+    store: Store, instance: dg.DagsterInstance, asset: str, folder: str, names: list[str], command: str
+) -> list[Problem]:
     from bert_assets.stages.audit import Problem
 
-    instance = dagster_history()
-    if instance is None or not runs:
-        return []
-    known = latest_materializations(instance, "fine_tuned_model", runs)
+    known = latest_materializations(instance, asset, names) if names else {}
     problems = []
-    for run in runs:
-        pointer = f"runs/{run}.json"
+    for partition in names:
+        pointer = f"{folder}/{partition}.json"
         try:
             document = store.read_pointer(pointer)
         except StoreError:  # reported already
             continue
-        event = known.get(run)
+        event = known.get(partition)
         if event is None or document is None:
             continue
         for name in ("model_id", "weights_sha256"):
             if name in event and event[name] != document.get(name):
+                what = "the run" if folder == "runs" else "the champion"
                 reason = (
-                    f"has {name} {document.get(name)}, Dagster's latest materialization of the run has {event[name]}: "
-                    f"`bert-assets run {run}` makes them agree"
+                    f"has {name} {document.get(name)}, Dagster's latest materialization of {what} has {event[name]}: "
+                    f"`bert-assets {command.format(partition)}` makes them agree"
                 )
                 problems.append(Problem(path=pointer, reason=reason))
                 break

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from bert_assets.config.values import name_problem
 from bert_assets.errors import StoreError, UserError
+from bert_assets.stages.champion_history import history_problems
 from bert_assets.stages.content_hash import content_document
 from bert_assets.stages.result_identity import result_content
 from bert_assets.stages.row_ids import label_digests, row_ids, text_digests
@@ -73,6 +74,8 @@ def audit(
     for pointer in pointers:
         auditor.check_pointer(pointer)
     if run is None:
+        for path, reason in history_problems(store):
+            auditor.note(path, reason)
         folders = list(published_folders(store))
         auditor.check_strays()
     else:

@@ -279,7 +279,15 @@ class _Collector:
             # The next process that publishes anything would remove it, too, whatever its age.
             if not Process.from_name(name).is_alive():
                 yield self._item(f"work/staging/{name}", "leftover", "being written when its process ended")
-        pointers = ("datasets/*", "runs", "runs/*", "leaderboards", "champions", "champions/*")
+        pointers = (
+            "datasets/*",
+            "runs",
+            "runs/*",
+            "leaderboards",
+            "champions",
+            "champions/*",
+            "champions/history/*",
+        )
         patterns = [f"{folder}/.*.json.*" for folder in pointers]
         for pattern in patterns:
             for path in sorted(self.store.root.glob(pattern)):

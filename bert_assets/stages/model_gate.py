@@ -53,6 +53,37 @@ def may_be_champion(manifest: Mapping[str, Any], checks: ChecksConfig) -> bool:
     )
 
 
+def champion_refusal(manifest: Mapping[str, Any], checks: ChecksConfig) -> str | None:
+    """Which of the checks that a champion must pass the model fails, in words; None if it may be champion."""
+    failed = [
+        f"{verdict.check}: {verdict.message}"
+        for verdict in judge_model(manifest, checks)
+        if verdict.check in REQUIRED_OF_A_CHAMPION and not verdict.passed
+    ]
+    return "; ".join(failed) or None
+
+
+def judge_champion(
+    check: str, dataset: str, manifest: Mapping[str, Any] | None, checks: ChecksConfig, *, is_chosen: bool
+) -> Verdict:
+    """Whether the model in office may be champion; `manifest` is its, or None where there is no champion.
+
+    It fails as an error where a champion that may not be one is pinned, or has no successor: thresholds rose since. That
+    nobody may be the first champion is a warning.
+    """
+    if manifest is None:
+        message = f"no evaluated run of {dataset} on its current snapshot passes the checks of a champion"
+        return Verdict(check=check, passed=False, severity="warn", message=message)
+    refusal = champion_refusal(manifest, checks)
+    if refusal is None:
+        what = "passes" if is_chosen else "stays, as no run of today may follow it; it passes"
+        return Verdict(
+            check=check, passed=True, severity="error", message=f"{manifest['run']} {what} its checks"
+        )
+    message = f"{manifest['run']} is in office and fails {refusal}"
+    return Verdict(check=check, passed=False, severity="error", message=message)
+
+
 def require_usable(manifest: Mapping[str, Any]) -> None:
     """Raise UserError if the model fails the check `weights`."""
     verdict = _judge_weights(manifest)

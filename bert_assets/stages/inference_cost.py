@@ -1,0 +1,37 @@
+"""What a model takes to use, as a number that does not depend on the machine: multiply-adds per text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bert_assets.store.store import Store
+
+
+def inference_cost(store: Store, model_id: str, weights_sha256: str) -> int:
+    """Multiply-adds of the linear layers for one text of `max_length` tokens.
+
+    Each weight of a matrix outside of the embeddings is used once per token. Attention's own products, which grow with
+    the square of the length, are left out: for texts of up to 512 tokens they are the smaller part.
+    """
+    relative = f"models/{model_id}/{weights_sha256}"
+    folder = store.path(relative) / "model"
+    config = json.loads((folder / "config.json").read_bytes())
+    # ALBERT's layers share their weights.
+    shared = (
+        config.get("num_hidden_layers", 1) / config["num_hidden_groups"]
+        if "num_hidden_groups" in config
+        else 1
+    )
+    weights = 0
+    for name, shape in _shapes(folder).items():
+        if len(shape) == 2 and "embeddings" not in name:
+            weights += int(shape[0] * shape[1] * (shared if "layer_groups" in name else 1))
+    return weights * store.manifest(relative)["recipe"]["settings"]["max_length"]
+
+
+def _shapes(folder: Any) -> dict[str, list[int]]:
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="numpy") as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118

@@ -4,91 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bert_assets.errors import StoreError
 from bert_assets.stages.comparisons import NO_TEST_LABELS, compare_configurations
-from bert_assets.stages.measured import Baseline, EvaluatedRun
+from bert_assets.stages.measured import Baseline
 from bert_assets.stages.metrics import evaluate
-from bert_assets.stages.predictions import table_hash
-from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
-
-ROWS = 300
-
-
-class Runs:
-    """Runs with invented predictions of a chosen accuracy, published as real ones are."""
-
-    def __init__(self, store: Store, *, test_labels: bool = True, task: str = "classification") -> None:
-        self.store = store
-        self.task = task
-        self.test_labels = test_labels
-        self.rng = np.random.default_rng(5)
-        self.label = {split: self._labels() for split in ("validation", "test")}
-        self.hard = {split: self.rng.standard_normal(ROWS) for split in self.label}
-
-    def _labels(self) -> np.ndarray:
-        return (
-            self.rng.integers(0, 2, ROWS)
-            if self.task == "classification"
-            else self.rng.standard_normal(ROWS).round(3)
-        )
-
-    def table(self, quality: float, *, reverse: bool = False) -> pa.Table:
-        parts = []
-        for split, label in self.label.items():
-            noise = 0.6 * self.hard[split] + 0.8 * self.rng.standard_normal(ROWS)
-            labels = (
-                pa.array(label) if self.test_labels or split == "validation" else pa.nulls(ROWS, pa.int64())
-            )
-            columns = {
-                "split": pa.array([split] * ROWS),
-                "row_id": pa.array([f"{split}-{number}" for number in range(ROWS)]),
-                "label": labels,
-            }
-            if self.task == "classification":
-                right = noise < np.quantile(self.hard[split], quality) if quality < 1 else np.full(ROWS, True)
-                prediction = np.where(right, label, 1 - label)
-                sure = np.clip(0.75 + 0.1 * self.rng.standard_normal(ROWS), 0.55, 0.95)
-                one = np.where(prediction == 1, sure, 1 - sure)
-                shares = pa.array(np.stack([1 - one, one], axis=1).reshape(-1))
-                columns |= {
-                    "prediction": pa.array(prediction),
-                    "probabilities": pa.FixedSizeListArray.from_arrays(shares, 2),
-                }
-            else:
-                columns["prediction"] = pa.array(quality * label + (1 - quality) * noise)
-            part = pa.table(columns)
-            parts.append(part.take(list(range(ROWS))[::-1]) if reverse else part)
-        return pa.concat_tables(parts)
-
-    def run(
-        self,
-        configuration: str,
-        seed: int,
-        quality: float,
-        *,
-        table: pa.Table | None = None,
-        reverse: bool = False,
-    ) -> EvaluatedRun:
-        table = self.table(quality, reverse=reverse) if table is None else table
-        name = f"{configuration}-s{seed}"
-        content = {"model_id": name, "weights_sha256": "w", "snapshot": "now", "table": table_hash(table)}
-        published = sha256_json(content)
-        self.store.publish(
-            f"predictions/{published}",
-            write=lambda folder: pq.write_table(table, folder / "predictions.parquet"),
-            manifest={"kind": "predictions", **content},
-        )
-        return EvaluatedRun(
-            run=name, configuration=configuration, seed=seed, snapshot="now", task=self.task, predictions=published,
-            values=evaluate(table, task=self.task, class_names=None, resamples=50),
-        )  # fmt: skip
-
-    def runs(self, configuration: str, quality: float, seeds=(1, 2, 3, 4), **options) -> list[EvaluatedRun]:
-        return [self.run(configuration, seed, quality, **options) for seed in seeds]
+from bert_assets_tests.invented_runs import ROWS, Runs
 
 
 @pytest.fixture

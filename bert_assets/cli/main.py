@@ -22,6 +22,7 @@ COMMANDS = {
     "errors": ("bert_assets.cli.errors", "Show where a run is wrong, and how sure it was."),
     "gc": ("bert_assets.cli.gc", "List, or delete, what nothing current refers to."),
     "champion": ("bert_assets.cli.champion", "Show, promote or pin the run to use of a dataset."),
+    "compare": ("bert_assets.cli.compare", "Say whether two configurations or runs differ."),
     "predict": ("bert_assets.cli.predict", "Label texts with a trained run."),
     "export": ("bert_assets.cli.export", "Write a model or a dataset to a folder of its own."),
     "push": ("bert_assets.cli.push", "Push a model or a dataset to the Hugging Face hub."),

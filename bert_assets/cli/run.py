@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bert_assets.cli.standings import print_run_table, run_documents
+from bert_assets.cli.standings import print_run_table, print_verdicts, run_documents
 from bert_assets.config.experiments import Experiments, experiment_runs, load_experiments
 from bert_assets.config.paths import store_root
 from bert_assets.errors import UserError
@@ -55,6 +55,7 @@ def command(
     chosen = choose_runs(experiments, names, experiment)
     console = Console(stderr=as_json)
     from bert_assets.cli.materialize import Materializer, Outcome
+    from bert_assets.stages.leaderboard import read_comparisons
 
     started = time.monotonic()
     store = Store(store_root())
@@ -76,7 +77,7 @@ def command(
             )
             if not outcome.succeeded:
                 failed.append(outcome)
-        report, champions = None, []
+        report, comparisons, champions = None, {}, []
         if len(failed) < len(chosen) and broken != {experiments.runs[name].dataset for name in chosen}:
             outcomes = [materializer.materialize(["leaderboard"], None)]
             if outcomes[0].succeeded:
@@ -87,11 +88,13 @@ def command(
             pointer = store.read_pointer("leaderboards/current.json")
             if pointer is not None:
                 report = store.path(f"leaderboards/{pointer['content_hash']}/report.html")
+                comparisons = read_comparisons(report.parent) or {}
     documents = [document for document in run_documents(experiments, store) if document["run"] in chosen]
     if as_json:
         click.echo(json.dumps(documents, indent=2))
     else:
         print_run_table(console, documents)
+    print_verdicts(console, comparisons, dict.fromkeys(experiments.runs[name].dataset for name in chosen))
     for name in champions:
         champion = store.read_pointer(f"champions/{name}.json")
         if champion is not None:

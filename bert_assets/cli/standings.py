@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -114,6 +115,18 @@ def print_run_table(console: Console, documents: list[dict[str, Any]]) -> None:
     # A pipe has no width of its own; the table must not be cut there.
     width = console.width if console.is_terminal else max(console.width, 160)
     Console(file=console.file, width=width, stderr=console.stderr).print(table)
+
+
+def print_verdicts(console: Console, comparisons: dict[str, Any], datasets: Iterable[str]) -> None:
+    """Of each dataset with several configurations, which stands how to the reference, a sentence each."""
+    for dataset in datasets:
+        found = comparisons.get(dataset)
+        models = [] if found is None else [c for c in found["configurations"] if c["kind"] == "model"]
+        if found is None or len(models) < 2:
+            continue
+        title = f"verdicts on {dataset}, against {found['reference']} ({found['reference_why']}):"
+        lines = [f"  {c['verdict']['sentence']}" for c in models if c["configuration"] != found["reference"]]
+        console.print("\n".join([title, *lines]), soft_wrap=True, highlight=False, markup=False)
 
 
 def headline_cell(document: dict[str, Any], split: str) -> str:

@@ -309,6 +309,7 @@ def sign_flip(differences: np.ndarray) -> float:
 
     With S seeds it cannot go below 2 / 2**S: 0.031 for six. Exact up to twelve seeds, by 4,096 draws beyond.
     """
+    differences = np.asarray(differences, dtype=np.float64)
     seeds = len(differences)
     if seeds <= _EXACT_FLIPS:
         bits = (np.arange(2**seeds)[:, None] >> np.arange(seeds)) & 1

@@ -223,13 +223,13 @@ def _interval(
     values: np.ndarray,
 ) -> tuple[float, float, str]:
     """Of the mean of several runs: over seeds and rows where the metric can be told row by row, or else over seeds."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     scores = scores_of(name, split, runs, rows) if name in SCORED[runs[0].task] else None
     if scores is not None:
         (low, high), over = estimate(scores), "seeds and rows"
     else:
-        half = t.isf(ALPHA / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        half = -stdtrit(len(values) - 1, ALPHA / 2) * values.std(ddof=1) / np.sqrt(len(values))
         low, high, over = values.mean() - half, values.mean() + half, "seeds"
     least, most = _BOUNDS[name]
     return float(max(least, low)), float(min(most, high)), over

@@ -128,7 +128,9 @@ def test_influences_have_the_skewness_of_the_jackknife():
     y = np.round(x + rng.normal(0, 1, 150), 1)
     standard_x, standard_y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     macro_f1, mcc = metrics.count_influences(label, prediction, 3)
+    label_2, prediction_2, _ = classified(rng, 150, 2)
     cases = [
+        (metrics._positive_f1_influence(label_2, prediction_2), sk.f1_score, label_2, prediction_2),
         (macro_f1, lambda a, b: sk.f1_score(a, b, average="macro"), label, prediction),
         (mcc, sk.matthews_corrcoef, label, prediction),
         (metrics.correlation_influence(standard_x, standard_y), lambda a, b: stats.pearsonr(a, b)[0], x, y),
@@ -142,6 +144,20 @@ def test_influences_have_the_skewness_of_the_jackknife():
         assert (influence**3).sum() / (influence**2).sum() ** 1.5 == pytest.approx(
             (jackknife**3).sum() / (jackknife**2).sum() ** 1.5, abs=0.01
         )
+
+
+def test_the_f1_of_two_classes_has_an_interval_that_narrows_with_more_rows():
+    rng = np.random.default_rng(4)
+    width = []
+    for rows in (150, 2400):
+        label = rng.integers(0, 2, rows)
+        prediction = np.where(rng.random(rows) < 0.8, label, 1 - label)
+        result = classification(table(label, prediction))
+        assert list(result["intervals"]) == list(metrics.INTERVAL_METRICS["classification"])
+        low, high = result["intervals"]["f1"]
+        assert low < result["metrics"]["f1"] < high
+        width.append(high - low)
+    assert 2.5 < width[0] / width[1] < 6.5
 
 
 def test_calibration_error_follows_its_definition():
@@ -159,7 +175,8 @@ def test_calibration_error_follows_its_definition():
 def test_intervals_hold_the_value_and_narrow_with_more_rows():
     rng = np.random.default_rng(2)
     few, many = (classification(table(*classified(rng, rows, 3))) for rows in (150, 2400))
-    for name in metrics.INTERVAL_METRICS["classification"]:
+    assert list(few["intervals"]) == [n for n in metrics.INTERVAL_METRICS["classification"] if n != "f1"]
+    for name in few["intervals"]:
         width = {}
         for result in (few, many):
             low, high = result["intervals"][name]
@@ -345,6 +362,6 @@ def test_evaluating_imports_neither_scikit_learn_nor_scipy():
         "columns = {'split': ['test'] * 4, 'label': [0, 1, 0, 1], 'prediction': [0, 1, 1, 1]};"
         "evaluate(pa.table(columns), task='classification', class_names=('no', 'yes'));"
         "evaluate(pa.table(columns), task='regression', class_names=None);"
-        "sys.exit(' '.join({'sklearn', 'scipy'} & set(sys.modules)))"
+        "sys.exit(' '.join({'sklearn', 'scipy'} & set(sys.modules)) or 0)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

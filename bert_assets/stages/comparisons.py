@@ -56,7 +56,7 @@ NO_TEST_LABELS = (
     "the others than it is."
 )
 _BOUNDS = {
-    **dict.fromkeys(("accuracy", "macro_f1", "weighted_f1", "auroc", "ece"), (0.0, 1.0)),
+    **dict.fromkeys(("accuracy", "f1", "macro_f1", "weighted_f1", "auroc", "ece"), (0.0, 1.0)),
     **dict.fromkeys(("mcc", "pearson", "spearman"), (-1.0, 1.0)),
     **dict.fromkeys(("log_loss", "mse", "mae"), (0.0, np.inf)),
 }

@@ -25,11 +25,11 @@ SPLITS = ("validation", "test")
 """The order in which splits are reported."""
 
 METRICS: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy", "macro_f1", "weighted_f1", "mcc", "log_loss", "auroc", "ece"),
+    "classification": ("accuracy", "macro_f1", "f1", "weighted_f1", "mcc", "log_loss", "auroc", "ece"),
     "regression": ("pearson", "spearman", "mse", "mae"),
 }
 INTERVAL_METRICS: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy", "macro_f1", "mcc", "log_loss"),
+    "classification": ("accuracy", "macro_f1", "f1", "mcc", "log_loss"),
     "regression": ("pearson", "spearman", "mse", "mae"),
 }
 """The headline metrics: those that carry an interval."""
@@ -83,7 +83,8 @@ def evaluate(
       top-label confidence: `low`, `high`, `rows`, `confidence`, `accuracy`), null without probabilities;
     - regression: `residuals`, a histogram (`edges`, `counts`) of prediction minus target.
 
-    Macro F1 averages over the classes that occur among labels or predictions, MCC is 0 where its denominator is 0,
+    `f1` is that of class 1, the positive one, and only there for two classes (GLUE's F1 of MRPC and QQP); 0 where that
+    class is neither among labels nor predictions. Macro F1 averages over the classes that occur among labels or predictions, MCC is 0 where its denominator is 0,
     both as in scikit-learn. AUROC is that of class 1 for two classes and one-vs-rest macro for more. Equal inputs
     give equal outputs: resampling reads raw Philox output, whose stream numpy promises to keep.
 
@@ -166,6 +167,8 @@ def _classification(
         "weighted_f1": weighted_f1,
         "mcc": mcc,
     }
+    if classes == 2:
+        metrics["f1"] = float(positive_f1(label_counts[None], predicted_counts[None], hits[None])[0])
     if _one_class(label) or _one_class(prediction):
         what = "predictions" if _one_class(prediction) else "labels"
         result["notes"].append(f"All {what} are of one class, so MCC is 0 by convention.")
@@ -198,9 +201,11 @@ def _classification(
     result["confusion"] = (
         np.bincount(label * classes + prediction, minlength=classes**2).reshape(classes, classes).tolist()
     )
-    result["metrics"], result["undefined"] = metrics, reasons
+    result["metrics"] = {name: metrics[name] for name in METRICS["classification"] if name in metrics}
+    result["undefined"] = reasons
 
-    resampled = {name: np.empty(resamples) for name in INTERVAL_METRICS["classification"]}
+    with_interval = tuple(name for name in INTERVAL_METRICS["classification"] if name in metrics)
+    resampled = {name: np.empty(resamples) for name in with_interval}
     hit_class = np.where(correct, label, classes)  # the extra column collects the misses
     for start, index in resampled_rows(len(label), resamples, seed):
         part = slice(start, start + len(index))
@@ -211,13 +216,23 @@ def _classification(
         )
         for name, values in zip(("accuracy", "macro_f1", "mcc"), metrics_from_counts(*counts), strict=True):
             resampled[name][part] = values
+        if classes == 2:
+            resampled["f1"][part] = positive_f1(*counts)
         resampled["log_loss"][part] = row_loss[index].mean(axis=1)
     influences = {
         "accuracy": correct - correct.mean(),
         "log_loss": row_loss - row_loss.mean(),
         **dict(zip(("macro_f1", "mcc"), count_influences(label, prediction, classes), strict=True)),
     }
-    _add_intervals(result, INTERVAL_METRICS["classification"], resampled, influences)
+    if classes == 2:
+        influences["f1"] = _positive_f1_influence(label, prediction)
+    _add_intervals(result, with_interval, resampled, influences)
+
+
+def positive_f1(label_counts: np.ndarray, predicted_counts: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """F1 of class 1 of many confusion matrices at once, shape (resamples,); arguments as of `metrics_from_counts`."""
+    either = label_counts[:, 1] + predicted_counts[:, 1]
+    return np.divide(2.0 * hits[:, 1], either, out=np.zeros(len(hits)), where=either > 0)
 
 
 def metrics_from_counts(
@@ -283,6 +298,14 @@ def area_under_roc(positive: np.ndarray, score: np.ndarray) -> float:
     ones = int(positive.sum())
     zeros = len(positive) - ones
     return float((ranks(score)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+def _positive_f1_influence(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Empirical influence of each row on the F1 of class 1, up to a factor."""
+    hit = (label == 1) & (prediction == 1)
+    either = (label == 1).astype(float) + (prediction == 1)
+    total = either.sum()
+    return 2 * hit - either * (2 * hit.sum() / total) if total else np.zeros(len(label))
 
 
 def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:

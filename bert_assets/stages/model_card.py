@@ -22,6 +22,7 @@ SPLITS = ("validation", "test")
 HUB_METRICS: dict[str, tuple[str, str, dict[str, str]]] = {
     "accuracy": ("accuracy", "Accuracy", {}),
     "macro_f1": ("f1", "Macro F1", {"average": "macro"}),
+    "f1": ("f1", "F1 of the second class", {}),
     "weighted_f1": ("f1", "Weighted F1", {"average": "weighted"}),
     "mcc": ("matthews_correlation", "Matthews correlation", {}),
     "log_loss": ("log_loss", "Log loss", {}),

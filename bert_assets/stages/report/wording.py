@@ -35,7 +35,7 @@ NO_TEST_NOTE = (
 
 def metric_label(metric: str) -> str:
     names = {
-        "macro_f1": "macro\N{NO-BREAK SPACE}F1", "weighted_f1": "weighted F1", "mcc": "MCC", "log_loss": "log loss",
+        "f1": "F1", "macro_f1": "macro\N{NO-BREAK SPACE}F1", "weighted_f1": "weighted F1", "mcc": "MCC", "log_loss": "log loss",
         "auroc": "AUROC", "ece": "ECE", "mse": "MSE", "mae": "MAE", "pearson": "Pearson's\N{NO-BREAK SPACE}r",
         "spearman": "Spearman's\N{NO-BREAK SPACE}rho",
     }  # fmt: skip

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from bert_assets.config.messages import Wrong, describe, did_you_mean, one_of, show
 from bert_assets.config.schema import GIVEN, DatasetConfig, RunConfig
+from bert_assets.config.sweeps import SWEEP_GIVEN, SweepConfig
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
@@ -25,9 +26,9 @@ class Complaint:
 
 
 def check(
-    cls: type[AnyConfig], settings: Mapping[str, Any], given: Mapping[str, str]
+    cls: type[AnyConfig], settings: Mapping[str, Any], given: Mapping[str, Any]
 ) -> AnyConfig | list[Complaint]:
-    """The config for what a user wrote and what the loader gives (its name), or all that is wrong with it."""
+    """The config for what a user wrote and what the loader gives (its name and more), or all that is wrong with it."""
     reserved = [unknown_key(key, writable_keys(cls), ()) for key in settings if key in given]
     try:
         config = cls.model_validate({**settings, **given})
@@ -51,7 +52,8 @@ def writable_keys(cls: type[BaseModel]) -> list[str]:
     """The keys that a user may write in the YAML of this model."""
     if cls is RunConfig:
         return [*(key for key in cls.model_fields if key not in GIVEN), "grid"]
-    return [key for key in cls.model_fields if not (cls is DatasetConfig and key in GIVEN)]
+    given = {DatasetConfig: GIVEN, SweepConfig: SWEEP_GIVEN}.get(cls, frozenset())
+    return [key for key in cls.model_fields if key not in given]
 
 
 def _complaint(cls: type[BaseModel], settings: Mapping[str, Any], item: Any) -> Complaint:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,19 +16,22 @@ from bert_assets.config.grid import expand_entry
 from bert_assets.config.messages import did_you_mean, show
 from bert_assets.config.paths import experiments_folder, root_of
 from bert_assets.config.schema import DatasetConfig, RunConfig
+from bert_assets.config.sweep_entries import expand_sweep
+from bert_assets.config.sweeps import SweepConfig
 from bert_assets.config.values import name_problem
 from bert_assets.config.yaml_loader import Document, KeyPath, Problem, read_yaml, show_path
 from bert_assets.errors import UserError
 
-SECTIONS = {"datasets": "datasets by name", "runs": "runs by name"}
+SECTIONS = {"datasets": "datasets by name", "runs": "runs by name", "sweeps": "sweeps by name"}
 EXPECTED = "a mapping with datasets: and runs:"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiments:
-    """Every dataset and run of one folder, by name, in the order of files and entries.
+    """Every dataset, run and sweep of one folder, by name, in the order of files and entries.
 
-    `declared_in` names the YAML file of each, under `datasets.<name>` and `runs.<name>`.
+    The runs that train a sweep's winner are among the runs: all but their searched settings is known.
+    `declared_in` names the YAML file of each, under `datasets.<name>`, `runs.<name>` and `sweeps.<name>`.
     """
 
     root: Path
@@ -35,6 +39,16 @@ class Experiments:
     datasets: Mapping[str, DatasetConfig]
     runs: Mapping[str, RunConfig]
     declared_in: Mapping[str, Path]
+    sweeps: Mapping[str, SweepConfig] = field(default_factory=lambda: MappingProxyType({}))
+
+    @cached_property
+    def sweep_of_run(self) -> Mapping[str, SweepConfig]:
+        """The sweep of each run that trains a winner."""
+        return {run.name: sweep for sweep in self.sweeps.values() for run in sweep.final_runs()}
+
+    @cached_property
+    def sweep_of_trial(self) -> Mapping[str, SweepConfig]:
+        return {name: sweep for sweep in self.sweeps.values() for name in sweep.trial_names()}
 
 
 def load_experiments(folder: Path | None = None) -> Experiments:
@@ -57,15 +71,27 @@ def load_experiments(folder: Path | None = None) -> Experiments:
         datasets=MappingProxyType(merge.datasets),
         runs=MappingProxyType(merge.runs),
         declared_in=MappingProxyType(merge.declared_in),
+        sweeps=MappingProxyType(merge.sweeps),
     )
 
 
 def experiment_runs(experiments: Experiments, file: Path) -> list[str]:
-    """Names of the runs that `file` declares, in its order. Raises UserError where it is no file of the folder."""
+    """Names of the runs that `file` declares, in its order; those of a sweep's winner come with the sweep.
+
+    Raises UserError where it is no file of the folder, or declares no runs.
+    """
     wanted = file.expanduser().resolve()
-    names = [name for name in experiments.runs if experiments.declared_in[f"runs.{name}"].resolve() == wanted]
+    names = [
+        name
+        for name in experiments.runs
+        if experiments.declared_in[f"runs.{name}"].resolve() == wanted
+        and name not in experiments.sweep_of_run
+    ]
     if names:
         return names
+    for name in experiments.sweeps:
+        if experiments.declared_in[f"sweeps.{name}"].resolve() == wanted:
+            raise UserError(f"{file} declares sweeps, but no runs; `bert-assets sweep {name}` runs one")
     if wanted in {path.resolve() for path in experiments.declared_in.values()}:
         raise UserError(f"{file} declares datasets, but no runs; add some under runs:")
     known = sorted({_shown(path, experiments.root) for path in experiments.declared_in.values()})
@@ -126,6 +152,7 @@ class _Merge:
 
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     runs: dict[str, RunConfig] = field(default_factory=dict)
+    sweeps: dict[str, SweepConfig] = field(default_factory=dict)
     declared_in: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     entries: dict[KeyPath, _Place] = field(default_factory=dict)
@@ -181,6 +208,8 @@ class _Merge:
             self.problems.append(place.problem(f"expected a mapping of settings, got {show(entry)}"))
         elif kind == "datasets":
             self._add_dataset(place, name, entry, path)
+        elif kind == "sweeps":
+            self._add_sweep(place, name, entry, path)
         else:
             self._add_runs(place, name, entry, path)
 
@@ -206,21 +235,37 @@ class _Merge:
             self.runs[run.name] = run
             self.declared_in[f"runs.{run.name}"] = path
 
+    def _add_sweep(self, place: _Place, name: str, entry: dict[str, Any], path: Path) -> None:
+        sweep, complaints = expand_sweep(name, entry)
+        self._complain(place, complaints)
+        self.uses.append((place, entry.get("dataset")))
+        if sweep is None or self.entries[place.path] is not place:
+            return
+        runs = sweep.final_runs()
+        names = [(name, "sweep"), *((trial, "trial") for trial in sweep.trial_names())]
+        if not all(self._claim_name(place, claimed, what, claimed) for claimed, what in names):
+            return
+        if not all(self._claim(place, run) for run in runs):
+            return
+        self.sweeps[name] = sweep
+        self.declared_in[f"sweeps.{name}"] = path
+        for run in runs:
+            self.runs[run.name] = run
+            self.declared_in[f"runs.{run.name}"] = path
+
     def _claim(self, place: _Place, run: RunConfig) -> bool:
         """Take the names of the run and its configuration, unless they stand for something else already."""
-        for name, what in ((run.name, "run"), (run.configuration, "configuration")):
-            owner, configuration = self.owners.setdefault(name, (place, run.configuration))
-            if owner is not place or configuration != run.configuration:
-                other = (
-                    "another point of its grid" if owner is place else f"{show_path(owner.path)} of {owner}"
-                )
-                self.problems.append(
-                    place.problem(
-                        f"the {what} {name!r} of this entry and {other} have one name; rename one of the two"
-                    )
-                )
-                return False
-        return True
+        names = ((run.name, "run"), (run.configuration, "configuration"))
+        return all(self._claim_name(place, name, what, run.configuration) for name, what in names)
+
+    def _claim_name(self, place: _Place, name: str, what: str, configuration: str) -> bool:
+        owner, known = self.owners.setdefault(name, (place, configuration))
+        if owner is place and known == configuration:
+            return True
+        other = "another point of its grid" if owner is place else f"{show_path(owner.path)} of {owner}"
+        message = f"the {what} {name!r} of this entry and {other} have one name; rename one of the two"
+        self.problems.append(place.problem(message))
+        return False
 
     def _complain(self, place: _Place, complaints: list[Complaint]) -> None:
         self.problems += [place.problem(complaint.message, *complaint.path) for complaint in complaints]

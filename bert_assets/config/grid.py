@@ -51,6 +51,7 @@ ABBREVIATIONS: Mapping[str, str] = MappingProxyType(
 
 # Far more partitions than the UI lists well.
 MAX_POINTS = 10_000
+MAX_NAME = 100
 
 
 def expand_entry(name: str, entry: Mapping[str, Any]) -> tuple[list[RunConfig], list[Complaint]]:
@@ -71,7 +72,7 @@ def expand_entry(name: str, entry: Mapping[str, Any]) -> tuple[list[RunConfig], 
             return [], run
         if name_problem(full):
             return [], [
-                _wrong((), f"the run's name {full!r} has {len(full)} characters; expected at most 100")
+                _wrong((), f"the run's name {full!r} has {len(full)} characters; expected at most {MAX_NAME}")
             ]
         runs.append(run)
     return runs, []
@@ -172,7 +173,7 @@ def _check_values(key: str, given: list[Any]) -> tuple[list[Any], list[Complaint
     for index, raw in enumerate(given):
         path = (key, index)
         try:
-            value = _adapter(key).validate_python(raw)
+            value = value_adapter(key).validate_python(raw)
             text = format_value(key, value)
         except ValidationError as error:
             item = error.errors(include_url=False)[0]
@@ -194,7 +195,8 @@ def _check_values(key: str, given: list[Any]) -> tuple[list[Any], list[Complaint
 
 
 @cache
-def _adapter(key: str) -> TypeAdapter[Any]:
+def value_adapter(key: str) -> TypeAdapter[Any]:
+    """What a single value of the setting may be."""
     field = RunConfig.model_fields[key]
     declared: Any = Annotated[field.annotation, field]  # pyright: ignore[reportInvalidTypeForm]
     return TypeAdapter(declared, config=ConfigDict(strict=True, allow_inf_nan=False))

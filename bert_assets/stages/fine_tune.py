@@ -61,13 +61,15 @@ def fine_tune(
     wait: bool = True,
     preferred: str | None = None,
     checkpoints: Checkpoints | None = None,
+    pause_at: int | None = None,
     lineage: dict[str, Any] | None = None,
     report: Callable[[Progress], object] = lambda progress: None,
     on_wait: Callable[[str], object] = lambda holder: None,
 ) -> StagedModel | PublishedModel:
     """Train the plan's recipe, or return what is already published for it.
 
-    `checkpoints` says where to resume; by default the store's own. `force` trains although it is published.
+    `checkpoints` says where to resume; by default the store's own. `pause_at` is a step after which the training
+    stops with a checkpoint and TrainingPaused; who trains the recipe next goes on from it. `force` trains although it is published.
     `preferred` names the weights to return where several are published. `lineage` goes into the manifest. While
     another process trains the same recipe, this one waits (`on_wait` is told for whom) and returns its result;
     without `wait` it raises BertAssetsError.
@@ -84,7 +86,7 @@ def fine_tune(
                 lease.release()
                 return found
             with lease.explained():
-                return _train_and_stage(store, plan, lease, checkpoints, lineage or {}, report)
+                return _train_and_stage(store, plan, lease, checkpoints, pause_at, lineage or {}, report)
         except BaseException:
             lease.release()
             raise
@@ -121,6 +123,7 @@ def _train_and_stage(
     plan: TrainingPlan,
     lease: Lease,
     checkpoints: Checkpoints,
+    pause_at: int | None,
     lineage: dict[str, Any],
     report: Callable[[Progress], object],
 ) -> StagedModel:
@@ -151,6 +154,7 @@ def _train_and_stage(
             lease=lease,
             progress_file=lease.folder / "progress.jsonl",
             interrupt=interrupt,
+            pause_at=pause_at,
             beat=beat,
             report=lambda progress: _note(lease.folder, progress, report),
         )

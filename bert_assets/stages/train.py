@@ -45,6 +45,16 @@ class TrainingDiverged(BertAssetsError):
     exit_code = 1
 
 
+class TrainingPaused(BertAssetsError):
+    """Training came to the step at which it was to pause; its checkpoint is there, and it can go on from it."""
+
+    def __init__(self, message: str, *, step: int, total_steps: int, log: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.step = step
+        self.total_steps = total_steps
+        self.log = log
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """Tokenized splits and their labels: class ids (integers) or targets (float64), shape (rows,)."""
@@ -106,14 +116,16 @@ def train(
     lease: Lease,
     progress_file: Path,
     interrupt: Interrupt,
+    pause_at: int | None = None,
     beat: Callable[[], object] = lambda: None,
     report: Callable[[Progress], object] = lambda progress: None,
 ) -> Trained:
     """Fine-tune from the newest valid checkpoint, or from the start, to the end.
 
-    `beat` is called whenever something has moved. Raises TrainingInterrupted or TrainingTimedOut after a checkpoint
-    when `interrupt` is set, TrainingDiverged when the loss is not finite, LeaseLost when another process took over,
-    StoreError when a checkpoint cannot be written.
+    `pause_at` is a step after which the training stops with a checkpoint, to be gone on with; it changes no bit.
+    `beat` is called whenever something has moved. Raises TrainingPaused there, TrainingInterrupted or
+    TrainingTimedOut after a checkpoint when `interrupt` is set, TrainingDiverged when the loss is not finite,
+    LeaseLost when another process took over, StoreError when a checkpoint cannot be written.
     """
     tokens, labels = data.tokens["train"], data.labels["train"]
     weights = class_weights(run, labels, data.class_names)
@@ -186,6 +198,9 @@ def train(
 
     order_epoch, order = -1, None
     done = resumed_from or 0
+    # A checkpoint at or beyond the pause may be all that a killed attempt left.
+    if pause_at is not None and pause_at <= done < schedule.total_steps and not state.stopped_early:
+        raise paused(done, schedule.total_steps, state.log)
     while done < schedule.total_steps and not state.stopped_early:
         epoch, index = divmod(done, schedule.steps_per_epoch)
         if order is None or epoch != order_epoch:
@@ -256,9 +271,12 @@ def train(
 
         # The best weights so far are a checkpoint of their own, which later checkpoints rely on.
         is_last = done == schedule.total_steps or state.stopped_early
+        pausing = done == pause_at and not is_last
         stopping = bool(interrupt) and not is_last
-        if improved or stopping or (not is_last and is_due(run, done, saved_at)):
+        if improved or pausing or stopping or (not is_last and is_due(run, done, saved_at)):
             save(done)
+        if pausing:
+            raise paused(done, schedule.total_steps, state.log)
         if stopping:
             raise stopped(run, interrupt, done, schedule.total_steps)
 
@@ -289,6 +307,12 @@ def stopped(run: RunConfig, interrupt: Interrupt, done: int, total: int) -> Bert
     if interrupt.signal is not None:
         return TrainingInterrupted(f"training was stopped by {interrupt.signal} {saved}")
     return TrainingTimedOut(f"training reached its timeout of {run.timeout} {saved}")
+
+
+def paused(done: int, total: int, log: list[dict[str, Any]]) -> TrainingPaused:
+    """What ends a training at the step at which it was to pause, once its checkpoint is saved."""
+    message = f"training paused after step {done} of {total}; the checkpoint of that step is saved"
+    return TrainingPaused(message, step=done, total_steps=total, log=log)
 
 
 # Steps after which the tokens' pages go: their file may be larger than the memory, and rows are drawn from all of it.

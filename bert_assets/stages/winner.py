@@ -1,0 +1,56 @@
+"""A sweep's winner, by the store's pointer: what its final runs train. Light: the sensors and tables read it, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bert_assets.config.experiments import Experiments
+from bert_assets.config.schema import RunConfig
+from bert_assets.config.sweeps import SweepConfig
+from bert_assets.errors import UserError
+from bert_assets.store.hashing import sha256_json
+from bert_assets.store.store import Store
+
+
+def search_pointer(sweep: str) -> str:
+    """Where the store points at what the sweep searches now."""
+    return f"searches/{sweep}.json"
+
+
+def result_pointer(sweep: str) -> str:
+    """Where the store points at the sweep's latest result, with its winner."""
+    return f"searches/results/{sweep}.json"
+
+
+def definition_hash(sweep: SweepConfig) -> str:
+    """sha256 over what the YAML says of the search; the final seeds are no part of it."""
+    return sha256_json(sweep.definition())
+
+
+def read_winner(store: Store, sweep: SweepConfig) -> dict[str, Any] | None:
+    """The pointer to the sweep's result: winner, settings, content hash; None if it is of another definition.
+
+    Data that changed since do not undo a result: settings are searched again when somebody asks for it.
+    Raises StoreError if the pointer does not verify.
+    """
+    document = store.read_pointer(result_pointer(sweep.name))
+    if document is None or document["definition"] != definition_hash(sweep):
+        return None
+    return document
+
+
+def resolve_run(store: Store, experiments: Experiments, name: str) -> RunConfig:
+    """What the run of this name trains: for a sweep's final run, the winner's settings.
+
+    Raises UserError while the sweep, as it is declared now, has no result.
+    """
+    sweep = experiments.sweep_of_run.get(name)
+    if sweep is None:
+        return experiments.runs[name]
+    winner = read_winner(store, sweep)
+    if winner is None:
+        raise UserError(
+            f"{name} trains the winner of the sweep {sweep.name}, which has no result as it is declared now: "
+            f"run `bert-assets sweep {sweep.name}` first"
+        )
+    return next(run for run in sweep.final_runs(winner["settings"]) if run.name == name)

@@ -24,12 +24,15 @@ from bert_assets.assets.io_managers import (
     ModelIOManager,
     PredictionsIOManager,
     SnapshotIOManager,
+    SweepIOManager,
 )
 from bert_assets.assets.jobs import build_jobs, build_schedules
 from bert_assets.assets.leaderboard import build_leaderboard
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.predictions import build_predictions
 from bert_assets.assets.sensors import build_sensors
+from bert_assets.assets.sweep_result import build_sweep_result
+from bert_assets.assets.sweep_trial import build_sweep_trial
 from bert_assets.config.experiments import Experiments
 
 if TYPE_CHECKING:
@@ -60,6 +63,11 @@ def build_definitions(
         build_champion_evaluation(partitions),
         build_inference(experiments, partitions),
     ]
+    if experiments.sweeps:
+        assets += [
+            build_sweep_trial(experiments, partitions, on_progress, TRAINING_RETRIES if retries else None),
+            build_sweep_result(experiments, partitions),
+        ]
     jobs = build_jobs(experiments, partitions)
     return dg.Definitions(
         assets=assets,
@@ -69,6 +77,7 @@ def build_definitions(
         resources={
             "snapshots": SnapshotIOManager(root=root),
             "models": ModelIOManager(root=root),
+            "sweeps": SweepIOManager(root=root),
             "predictions": PredictionsIOManager(root=root, kind="predictions"),
             "inference": PredictionsIOManager(root=root, kind="inference"),
             "metrics": MetricsIOManager(root=root),

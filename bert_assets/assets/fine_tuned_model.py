@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bert_assets.assets.checks import check_result, check_specs
 from bert_assets.assets.failures import clear_failures
-from bert_assets.assets.io_managers import ModelIOManager, ModelOutput, SnapshotIOManager
+from bert_assets.assets.io_managers import ModelIOManager, ModelOutput, SnapshotIOManager, SweepIOManager
 from bert_assets.assets.metadata import model_metadata, progress_metadata
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.pools import TRAINING
@@ -47,6 +47,10 @@ def build_fine_tuned_model(
     @dg.asset(
         partitions_def=partitions.runs,
         ins={"dataset_snapshot": dg.AssetIn(partition_mapping=partitions.dataset_to_runs)},
+        # A winner's final runs train what the sweep found.
+        deps=[dg.AssetDep("sweep_result", partition_mapping=partitions.sweep_to_runs)]
+        if experiments.sweeps
+        else [],
         io_manager_key="models",
         group_name="training",
         kinds={"pytorch", "huggingface"},
@@ -63,6 +67,7 @@ def build_fine_tuned_model(
         dataset_snapshot,
         snapshots: dg.ResourceParam[SnapshotIOManager],
         models: dg.ResourceParam[ModelIOManager],
+        sweeps: dg.ResourceParam[SweepIOManager],
     ):
         """A fine-tuned classifier or regressor: published weights, tokenizer, model card and manifest.
 
@@ -73,12 +78,15 @@ def build_fine_tuned_model(
         from bert_assets.stages.frozen import FrozenRun, freeze, thaw
         from bert_assets.stages.gate import require_passed
         from bert_assets.stages.publish import PublishedModel
+        from bert_assets.stages.winner import resolve_run
 
         name = context.partition_key
         with clear_failures():
             frozen = thaw(models.store, context.run.run_id, name)
             if frozen is None:
-                run = experiments.runs[name]
+                sweep = experiments.sweep_of_run.get(name)
+                winner = None if sweep is None else sweeps.winner(context.instance, sweep)
+                run = resolve_run(models.store, experiments, name, winner)
                 dataset = experiments.datasets[run.dataset]
                 frozen = FrozenRun(run=run, dataset=dataset, snapshot=dataset_snapshot.content_hash)
                 freeze(models.store, context.run.run_id, frozen)

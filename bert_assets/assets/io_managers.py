@@ -15,6 +15,7 @@ import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.metadata import published_metadata
+from bert_assets.config.sweeps import SweepConfig
 from bert_assets.errors import UserError
 from bert_assets.store.store import Store
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bert_assets.stages.publish import PublishedModel, StagedModel
     from bert_assets.stages.snapshot import BuiltSnapshot, Snapshot
     from bert_assets.stages.standings import Standings
+    from bert_assets.stages.sweep_result import SweepResult
 
 EVENT = "event id"
 
@@ -262,6 +264,41 @@ class ChampionMetricsIOManager(StoreIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         raise NotImplementedError("nothing in the graph reads the champion's evaluation")
+
+
+class SweepIOManager(StoreIOManager):
+    """Points a sweep at its result, and says what its winner's settings are."""
+
+    def handle_output(self, context: dg.OutputContext, obj: SweepResult) -> None:
+        from bert_assets.stages.winner import result_pointer
+
+        with clear_failures():
+            self.store.write_pointer(result_pointer(context.partition_key), obj.pointer())
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.folder))})
+
+    def load_input(self, context: dg.InputContext) -> SweepResult:
+        from bert_assets.stages.sweep_result import load_result
+        from bert_assets.stages.winner import result_pointer
+
+        sweep = context.asset_partition_key
+        with clear_failures():
+            found = self.identity(context, sweep) or self.store.read_pointer(result_pointer(sweep))
+            if found is None:
+                raise UserError(f"the sweep {sweep} has no result yet: run `bert-assets sweep {sweep}` first")
+            return load_result(self.store, str(found["content_hash"]))
+
+    def winner(self, instance: dg.DagsterInstance, sweep: SweepConfig) -> dict[str, Any] | None:
+        """The winner's pointer document, of the latest result; None without one of the sweep as it is declared now."""
+        from bert_assets.stages.winner import definition_hash, read_winner
+
+        latest = materializations(instance, dg.AssetKey("sweep_result"), [sweep.name], None).get(sweep.name)
+        if latest is None:
+            return read_winner(self.store, sweep)
+        if latest.get("definition") != definition_hash(sweep):
+            return None
+        from bert_assets.stages.sweep_result import load_result
+
+        return load_result(self.store, str(latest["content_hash"])).pointer()
 
 
 def run_pointer(kind: str, run: str) -> str:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from bert_assets.assets.partitions import Partitions
 from bert_assets.config.experiments import Experiments
+from bert_assets.config.values import Seconds
 from bert_assets.errors import UserError
 
 TAKE_SNAPSHOT = "take_snapshot"
@@ -16,6 +17,8 @@ TRAIN_AND_EVALUATE = "train_and_evaluate"
 REFRESH_LEADERBOARD = "refresh_leaderboard"
 CHOOSE_CHAMPION = "choose_champion"
 EVALUATE_CHAMPIONS = "evaluate_champions"
+TRAIN_TRIAL = "train_trial"
+CONCLUDE_SWEEP = "conclude_sweep"
 
 # What each job materializes.
 ASSETS = {
@@ -24,6 +27,8 @@ ASSETS = {
     REFRESH_LEADERBOARD: ("leaderboard",),
     CHOOSE_CHAMPION: ("champion_model", "champion_evaluation"),
     EVALUATE_CHAMPIONS: ("champion_evaluation",),
+    TRAIN_TRIAL: ("sweep_trial",),
+    CONCLUDE_SWEEP: ("sweep_result",),
 }
 DESCRIPTIONS = {
     TAKE_SNAPSHOT: "Read one dataset's source and publish its snapshot.",
@@ -31,30 +36,40 @@ DESCRIPTIONS = {
     REFRESH_LEADERBOARD: "Put all evaluated runs side by side.",
     CHOOSE_CHAMPION: "Choose a dataset's champion from the leaderboard and measure it on today's snapshot.",
     EVALUATE_CHAMPIONS: "Measure a dataset's champion on its current snapshot.",
+    TRAIN_TRIAL: "Take one trial of a sweep as far as its ladder lets it go now.",
+    CONCLUDE_SWEEP: "Publish what a finished sweep found.",
 }
+OF_SWEEPS = (TRAIN_TRIAL, CONCLUDE_SWEEP)
 NIGHTLY = "0 3 * * *"
 
 
 def build_jobs(experiments: Experiments, partitions: Partitions) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Every job; the training's carries each run's `timeout`, for Dagster's run monitoring, too."""
+    """Every job; those that train carry the `timeout`, for Dagster's run monitoring, too."""
 
-    def training_tags(run: str) -> dict[str, str]:
-        timeout = experiments.runs[run].timeout
+    def tags(timeout: Seconds | None) -> dict[str, str]:
         return {} if timeout is None else {"dagster/max_runtime": str(timeout.seconds)}
 
-    timeouts = dg.PartitionedConfig(
-        partitions_def=partitions.runs,
-        run_config_for_partition_key_fn=lambda run: {},
-        tags_for_partition_key_fn=training_tags,
-    )
+    timeouts = {
+        TRAIN_AND_EVALUATE: dg.PartitionedConfig(
+            partitions_def=partitions.runs,
+            run_config_for_partition_key_fn=lambda run: {},
+            tags_for_partition_key_fn=lambda run: tags(experiments.runs[run].timeout),
+        ),
+        TRAIN_TRIAL: dg.PartitionedConfig(
+            partitions_def=partitions.trials,
+            run_config_for_partition_key_fn=lambda trial: {},
+            tags_for_partition_key_fn=lambda trial: tags(experiments.sweep_of_trial[trial].run.timeout),
+        ),
+    }
     return [
         dg.define_asset_job(
             name,
             selection=dg.AssetSelection.assets(*assets),
             description=DESCRIPTIONS[name],
-            config=timeouts if name == TRAIN_AND_EVALUATE else None,
+            config=timeouts.get(name),
         )
         for name, assets in ASSETS.items()
+        if experiments.sweeps or name not in OF_SWEEPS
     ]
 
 

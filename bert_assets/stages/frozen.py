@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from bert_assets.config.experiments import Experiments
 from bert_assets.config.schema import DatasetConfig, RunConfig
+from bert_assets.config.sweeps import SweepConfig
 from bert_assets.store.files import read_sealed
 from bert_assets.store.store import Store
 
@@ -57,6 +58,7 @@ def freeze_experiments(store: Store, dagster_run: str, experiments: Experiments)
             "folder": str(experiments.folder),
             "datasets": [dataset.model_dump(mode="json") for dataset in experiments.datasets.values()],
             "runs": [run.model_dump(mode="json") for run in experiments.runs.values()],
+            "sweeps": [sweep.model_dump(mode="json") for sweep in experiments.sweeps.values()],
             "declared_in": {name: str(path) for name, path in experiments.declared_in.items()},
         },
     )
@@ -68,12 +70,14 @@ def thaw_experiments(path: Path) -> Experiments:
     document = read_sealed(path)
     datasets = [DatasetConfig.model_validate(dataset) for dataset in document["datasets"]]
     runs = [RunConfig.model_validate(run) for run in document["runs"]]
+    sweeps = [SweepConfig.model_validate(sweep) for sweep in document.get("sweeps", [])]
     return Experiments(
         root=Path(document["root"]),
         folder=Path(document["folder"]),
         datasets=MappingProxyType({dataset.name: dataset for dataset in datasets}),
         runs=MappingProxyType({run.name: run for run in runs}),
         declared_in=MappingProxyType({name: Path(path) for name, path in document["declared_in"].items()}),
+        sweeps=MappingProxyType({sweep.name: sweep for sweep in sweeps}),
     )
 
 

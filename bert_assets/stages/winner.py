@@ -39,15 +39,18 @@ def read_winner(store: Store, sweep: SweepConfig) -> dict[str, Any] | None:
     return document
 
 
-def resolve_run(store: Store, experiments: Experiments, name: str) -> RunConfig:
+def resolve_run(
+    store: Store, experiments: Experiments, name: str, winner: dict[str, Any] | None = None
+) -> RunConfig:
     """What the run of this name trains: for a sweep's final run, the winner's settings.
 
-    Raises UserError while the sweep, as it is declared now, has no result.
+    `winner` is the document of the winner, where it is known from elsewhere than the store's pointer. Raises UserError
+    while the sweep, as it is declared now, has no result.
     """
     sweep = experiments.sweep_of_run.get(name)
     if sweep is None:
         return experiments.runs[name]
-    winner = read_winner(store, sweep)
+    winner = winner or read_winner(store, sweep)
     if winner is None:
         raise UserError(
             f"{name} trains the winner of the sweep {sweep.name}, which has no result as it is declared now: "

@@ -1,0 +1,43 @@
+"""sweep_result[sweep]: every trial of a finished sweep, what it cost, and the settings that won."""
+
+import dagster as dg
+
+from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.io_managers import SweepIOManager
+from bert_assets.assets.metadata import sweep_metadata
+from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.presentation import OWNERS
+from bert_assets.config.experiments import Experiments
+
+
+def build_sweep_result(experiments: Experiments, partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.sweeps,
+        ins={"dataset_snapshot": dg.AssetIn(partition_mapping=partitions.dataset_to_sweeps)},
+        # What the trials found stands in the store, under the search's id: nothing is loaded from their events.
+        deps=[dg.AssetDep("sweep_trial", partition_mapping=partitions.trial_to_sweep)],
+        io_manager_key="sweeps",
+        group_name="sweeps",
+        kinds={"optuna"},
+        owners=OWNERS,
+        tags={"stage": "sweep"},
+        code_version="1",
+    )
+    def sweep_result(
+        context: dg.AssetExecutionContext, dataset_snapshot, sweeps: dg.ResourceParam[SweepIOManager]
+    ):
+        """The table of trials, the budget, and the winner, which its final runs train again on fresh seeds."""
+        from bert_assets.stages.sweep_result import publish_result
+        from bert_assets.stages.trials import Search
+
+        sweep = experiments.sweeps[context.partition_key]
+        with clear_failures():
+            search = Search.open(sweeps.store, sweep, dataset_snapshot, experiments.root)
+            result = publish_result(search)
+        return dg.MaterializeResult(
+            value=result,
+            data_version=dg.DataVersion(result.content_hash),
+            metadata=sweep_metadata(result),
+        )
+
+    return sweep_result

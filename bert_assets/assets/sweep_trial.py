@@ -1,0 +1,121 @@
+"""sweep_trial[trial]: one set of settings of a sweep, trained as far as the sweep's ladder lets it go now."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from bert_assets.assets.failures import clear_failures
+from bert_assets.assets.io_managers import ModelIOManager, SnapshotIOManager
+from bert_assets.assets.metadata import progress_metadata, trial_metadata
+from bert_assets.assets.partitions import Partitions
+from bert_assets.assets.pools import TRAINING
+from bert_assets.assets.presentation import OWNERS
+from bert_assets.config.experiments import Experiments
+from bert_assets.stages.engine import ENGINE_VERSION
+from bert_assets.store.hashing import sha256_json
+
+if TYPE_CHECKING:
+    from bert_assets.stages.train import Progress
+
+
+class TrialConfig(dg.Config):
+    """What one materialization of a trial may ask for."""
+
+    wait: bool = Field(
+        default=True, description="Wait for another process that trains the same recipe; without, fail."
+    )
+    override_checks: list[str] = Field(
+        default=[], description="Names of failed data checks to train in spite of, such as 'leakage'."
+    )
+
+
+def build_sweep_trial(
+    experiments: Experiments,
+    partitions: Partitions,
+    on_progress: "Callable[[str, Progress], object]",
+    retry_policy: dg.RetryPolicy | None,
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.trials,
+        ins={"dataset_snapshot": dg.AssetIn(partition_mapping=partitions.dataset_to_trials)},
+        group_name="sweeps",
+        kinds={"pytorch", "optuna"},
+        owners=OWNERS,
+        tags={"stage": "sweep"},
+        pool=TRAINING,
+        retry_policy=retry_policy,
+        code_version=ENGINE_VERSION,
+    )
+    def sweep_trial(
+        context: dg.AssetExecutionContext,
+        config: TrialConfig,
+        dataset_snapshot,
+        snapshots: dg.ResourceParam[SnapshotIOManager],
+        models: dg.ResourceParam[ModelIOManager],
+    ) -> dg.MaterializeResult:
+        """A trial of a sweep: its settings, and its validation score at each rung that it has come to.
+
+        Materializing it takes it to the rung that is due, from its checkpoint. Where none is (it is pruned, done, or
+        waits for the others of its rung) nothing is trained. Trials take no part in leaderboards.
+        """
+        from bert_assets.stages.code_identity import code_identity
+        from bert_assets.stages.frozen import FrozenRun, freeze
+        from bert_assets.stages.gate import require_passed
+        from bert_assets.stages.trials import Search
+
+        name, store = context.partition_key, models.store
+        with clear_failures():
+            sweep = experiments.sweep_of_trial[name]
+            # The executor holds the experiments still for a retry, and this the snapshot.
+            frozen = freeze(
+                store,
+                context.run.run_id,
+                FrozenRun(
+                    run=sweep.run.model_copy(update={"name": name}),
+                    dataset=experiments.datasets[sweep.run.dataset],
+                    snapshot=dataset_snapshot.content_hash,
+                ),
+            )
+            if frozen.snapshot != dataset_snapshot.content_hash:
+                dataset_snapshot = snapshots.load(frozen.snapshot)
+            search = Search.open(store, sweep, dataset_snapshot, experiments.root)
+            number = sweep.trial_names().index(name)
+            require_passed(
+                store,
+                frozen.dataset,
+                frozen.snapshot,
+                overridden=config.override_checks,
+                max_lengths=[search.run(number).max_length],
+            )
+
+            def observe(progress: "Progress") -> None:
+                on_progress(name, progress)
+                if progress.event != "train":
+                    context.log_event(
+                        dg.AssetObservation(
+                            asset_key=context.asset_key, partition=name, metadata=progress_metadata(progress)
+                        )
+                    )
+
+            trial = search.advance(
+                number,
+                wait=config.wait,
+                lineage={
+                    "dagster_run": context.run.run_id,
+                    "overridden_checks": config.override_checks,
+                    **code_identity(experiments.root),
+                },
+                report=observe,
+                on_wait=lambda holder: context.log.info(
+                    f"waiting for {holder}, which trains the same recipe"
+                ),
+            )
+        context.log.info(f"{name} is {trial.state} after step {trial.step}")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(sha256_json({"search": search.id, **trial.document()})),
+            metadata=trial_metadata(trial, search=search.id, snapshot=dataset_snapshot.content_hash),
+        )
+
+    return sweep_trial

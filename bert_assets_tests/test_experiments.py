@@ -213,7 +213,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     ),
     "a section of nothing like it": (
         GOOD + "x-defaults: {}\n",
-        ["a.yaml:9: x-defaults: unknown key 'x-defaults'; expected datasets or runs"],
+        ["a.yaml:9: x-defaults: unknown key 'x-defaults'; expected datasets, runs or sweeps"],
     ),
     "no runs in runs": (
         GOOD.split("  tiny")[0],

@@ -78,7 +78,7 @@ def build_fine_tuned_model(
         from bert_assets.stages.frozen import FrozenRun, freeze, thaw
         from bert_assets.stages.gate import require_passed
         from bert_assets.stages.publish import PublishedModel
-        from bert_assets.stages.winner import resolve_run
+        from bert_assets.stages.winner import resolve_run, sweep_lineage
 
         name = context.partition_key
         with clear_failures():
@@ -121,6 +121,7 @@ def build_fine_tuned_model(
                 lineage={
                     "dagster_run": context.run.run_id,
                     "overridden_checks": config.override_checks,
+                    **sweep_lineage(sweeps.store, experiments, name),
                     **code_identity(experiments.root),
                 },
                 report=observe,

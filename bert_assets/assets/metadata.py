@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from bert_assets.config.grid import format_number
+
 if TYPE_CHECKING:
     from bert_assets.stages.evaluation import Metrics
     from bert_assets.stages.publish import PublishedModel, StagedModel
@@ -260,7 +262,7 @@ def trial_metadata(trial: Trial, *, search: str, snapshot: str) -> dict[str, Any
         "rung": len(trial.reached) - 1,
         "step": trial.step,
         **({} if last["total_steps"] is None else {"total_steps": last["total_steps"]}),
-        "settings": dg.MetadataValue.json(trial.settings),
+        "settings": dg.MetadataValue.json(trial.settings or {}),
         "rungs": table_preview(rungs),
         "suggested_from": dg.MetadataValue.json(list(trial.suggested_from)),
         **({} if trial.model_id is None else {"model_id": trial.model_id}),
@@ -282,7 +284,7 @@ def sweep_metadata(result: SweepResult) -> dict[str, Any]:
         "trained_steps": document["budget"]["steps"],
         "full_steps": document["budget"]["full"],
         "share_of_full": document["budget"]["share"],
-        "importance": dg.MetadataValue.json(result.importance),
+        "importance": dg.MetadataValue.json(result.importance or {}),
         "snapshot": document["snapshot"],
         "search": document["search"],
         "definition": document["definition_hash"],
@@ -299,7 +301,7 @@ def trial_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             {
                 "trial": trial["trial"],
                 "state": trial["state"],
-                **trial["settings"],
+                **{key: _setting(value) for key, value in trial["settings"].items()},
                 "steps": f"{last['step']}/{last['total_steps']}",
                 "validation": None if last["score"] is None else last["score"][0],
                 "loss": None if last["score"] is None else -last["score"][1],
@@ -310,6 +312,10 @@ def trial_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         for trial in document["trials"]
     }
     return sorted(rows, key=lambda row: order[row["trial"]])
+
+
+def _setting(value: Any) -> str:
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def _figures_table(values: Mapping[str, Any]) -> dg.MetadataValue:

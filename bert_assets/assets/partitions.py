@@ -40,9 +40,7 @@ class Partitions:
             dataset_to_sweeps=_mapping((sweep.run.dataset, sweep.name) for sweep in sweeps),
             dataset_to_trials=_mapping((sweep.run.dataset, name) for sweep, name in trials),
             trial_to_sweep=_mapping((name, sweep.name) for sweep, name in trials),
-            sweep_to_runs=_mapping(
-                (sweep.name, run.name) for sweep in sweeps for run in sweep.final_runs()
-            ),
+            sweep_to_runs=_mapping((sweep.name, run.name) for sweep in sweeps for run in sweep.final_runs()),
         )
 
 

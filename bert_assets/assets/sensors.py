@@ -25,6 +25,7 @@ from bert_assets.config.experiments import Experiments, config_hash, load_experi
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import BertAssetsError, UserError
 from bert_assets.stages.gate import require_passed
+from bert_assets.stages.winner import resolve_run
 from bert_assets.store.store import Store
 
 DEFAULT_INTERVAL_SECONDS = 30
@@ -201,7 +202,8 @@ def training_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
     """A request for each trained run whose snapshot or configuration is another by now.
 
     `known` are the partitions that Dagster has loaded. A run that was never trained waits for its first time, which
-    is the user's; one whose data fail their checks, until they pass.
+    is the user's; one whose data fail their checks, until they pass. A sweep is never searched again by itself: on
+    other data its winner's runs are trained with the settings that won, until somebody runs the sweep.
     """
     requests = []
     for name in known:
@@ -209,6 +211,11 @@ def training_requests(view: View, known: Iterable[str]) -> list[dg.RunRequest]:
         model = view.models.get(name)
         snapshot = view.snapshots.get(run.dataset) if run is not None else None
         if run is None or model is None or snapshot is None:
+            continue
+        try:
+            run = resolve_run(view.store, view.experiments, name)
+        except UserError as error:
+            view.context.log.warning(f"{name} is not trained: {error}")
             continue
         dataset = view.experiments.datasets[run.dataset]
         wanted = {"snapshot": snapshot["content_hash"], "config_hash": config_hash(run, dataset)}

@@ -13,6 +13,7 @@ from bert_assets.errors import BertAssetsError
 # Command to module; a command's imports are paid only by those who call it.
 COMMANDS = {
     "run": ("bert_assets.cli.run", "Train, evaluate and compare runs."),
+    "sweep": ("bert_assets.cli.sweep", "Search settings, then train the winner on fresh seeds."),
     "runs": ("bert_assets.cli.runs", "Show every run and how it stands."),
     "watch": ("bert_assets.cli.watch", "Follow a training, whoever started it."),
     "evaluate": ("bert_assets.cli.evaluate", "Predict and measure again, without training."),

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from bert_assets.config.experiments import Experiments, config_hash
 from bert_assets.config.schema import RunConfig
-from bert_assets.errors import StoreError
+from bert_assets.errors import StoreError, UserError
+from bert_assets.stages.winner import resolve_run
 from bert_assets.store.lease import is_held
 from bert_assets.store.store import Store
 
@@ -75,13 +76,22 @@ def _document(
                 for name, bounds in figures["intervals"].items():
                     document["intervals"][f"{split}_{name}"] = bounds
         outdated = snapshot is not None and snapshot["content_hash"] != model["snapshot"]
-        if outdated or model["config_hash"] != config_hash(run, dataset):
+        wanted = _resolved(experiments, store, run)
+        if outdated or wanted is None or model["config_hash"] != config_hash(wanted, dataset):
             document["status"] = "stale"
     if has_failed:
         document["status"] = "failed"
     if is_training:
         document["status"] = "training"
     return document
+
+
+def _resolved(experiments: Experiments, store: Store, run: RunConfig) -> RunConfig | None:
+    """What the run trains as it is declared now; None where it waits for a sweep that has no result."""
+    try:
+        return resolve_run(store, experiments, run.name)
+    except (UserError, StoreError):
+        return None
 
 
 def print_run_table(console: Console, documents: list[dict[str, Any]]) -> None:

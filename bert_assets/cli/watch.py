@@ -33,7 +33,7 @@ def command(run: str, wait: bool, once: bool, as_json: bool) -> None:
     Ctrl-C ends the watching, never the training.
     """
     experiments = load_experiments()
-    if run not in experiments.runs:
+    if run not in experiments.runs and run not in experiments.sweep_of_trial:
         raise UserError(unknown_run(experiments, run))
     store = Store(store_root())
     live = look(store, run)

@@ -29,7 +29,9 @@ def expand_sweep(name: str, entry: Mapping[str, Any]) -> tuple[SweepConfig | Non
     """The sweep of one YAML entry, or else all that is wrong with it."""
     of_sweep = writable_keys(SweepConfig)
     of_run = [key for key in writable_keys(RunConfig) if key not in ("seed", "grid")]
-    complaints = [unknown_key(key, [*of_sweep, *of_run], ()) for key in entry if key not in (*of_sweep, *of_run)]
+    complaints = [
+        unknown_key(key, [*of_sweep, *of_run], ()) for key in entry if key not in (*of_sweep, *of_run)
+    ]
     if problem := name_problem(name):
         complaints.insert(0, Complaint(path=(), message=problem))
     shared = {key: entry[key] for key in entry if key in of_run}
@@ -111,7 +113,7 @@ def _check_range(key: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[
         return given, [_wrong((key, *complaint.path), complaint.message) for complaint in found]
     complaints = []
     for end in ("low", "high"):
-        value, problem = _value(key, given[end])
+        _, problem = _value(key, given[end])
         if problem is not None:
             complaints.append(_wrong((key, end), problem))
     if found.low >= found.high:
@@ -120,7 +122,9 @@ def _check_range(key: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[
         )
     if found.scale == "log" and found.low <= 0:
         complaints.append(
-            _wrong((key, "low"), f"expected a number greater than 0 with scale: log, got {show(given['low'])}")
+            _wrong(
+                (key, "low"), f"expected a number greater than 0 with scale: log, got {show(given['low'])}"
+            )
         )
     return given, complaints
 

@@ -58,7 +58,9 @@ class Ladder(Config):
         le=10,
         description="how often the trials are compared; the last rung is the whole schedule",
     )
-    keep: Share = Field(default=Fraction(1, 3), description="share of a rung's trials that goes on to the next")
+    keep: Share = Field(
+        default=Fraction(1, 3), description="share of a rung's trials that goes on to the next"
+    )
 
     def shares(self) -> list[Fraction]:
         """The share of its schedule at which a trial reaches each rung."""

@@ -31,6 +31,8 @@ AREAS = {
     "metrics": 1,
     "baselines": 1,
     "leaderboards": 1,
+    "sweeps": 1,
+    "trials": 2,
     "cache/tokens": 1,
     "cache/tokenizers": 1,
 }
@@ -106,6 +108,8 @@ def all_pointers(store: Store) -> list[str]:
         *(f"runs/{kind}/*.json" for kind in KINDS),
         "champions/*.json",
         "champions/evaluations/*.json",
+        "searches/*.json",
+        "searches/results/*.json",
     )
     found = [path for pattern in patterns for path in sorted(store.root.glob(pattern)) if path.name[0] != "."]
     names = [str(path.relative_to(store.root)) for path in found]
@@ -178,6 +182,9 @@ class _Auditor:
         if parts[0] == "champions":
             self._follow_champion(pointer, document)
             return
+        if parts[0] == "searches":
+            self._follow_search(pointer, document)
+            return
         if document["run"] != stem:
             self.note(pointer, f"is of the run {document['run']}: it was copied from another one")
         model = {name: document[name] for name in ("model_id", "weights_sha256")}
@@ -214,6 +221,18 @@ class _Auditor:
         keys = ("model_id", "weights_sha256", "snapshot")
         if found is not None and any(found.get(key) != document[key] for key in keys):
             self.note(pointer, f"names another model or snapshot than the manifest of {target}")
+
+    def _follow_search(self, pointer: str, document: dict[str, Any]) -> None:
+        """A sweep leads to what it searches, and to the result of a search."""
+        if document["sweep"] != Path(pointer).stem:
+            self.note(pointer, f"is of the sweep {document['sweep']}: it was copied from another one")
+        if "content_hash" not in document:
+            self._lead(pointer, f"trials/{document['search']}/search")
+            return
+        target = f"sweeps/{document['content_hash']}"
+        found = self._lead(pointer, target)
+        if found is not None and any(found.get(key) != document[key] for key in ("search", "snapshot")):
+            self.note(pointer, f"names another search or snapshot than the manifest of {target}")
 
     def _lead(self, pointer: str, target: str) -> dict[str, Any] | None:
         """The target's manifest; a problem if the target is not there."""
@@ -324,6 +343,9 @@ class _Auditor:
                     self.note(
                         f"{relative}/{name}.json", "its figures are not those that the folder's name covers"
                     )
+        elif area == "sweeps":
+            if sha256_json(json.loads((folder / "trials.json").read_bytes())) != relative.split("/")[1]:
+                self.note(f"{relative}/trials.json", "its trials are not those that the folder's name covers")
         elif area == "baselines":
             from bert_assets.stages.predictions import TABLE, table_hash
 
@@ -388,6 +410,10 @@ def references(relative: str, manifest: dict[str, Any]) -> list[str]:
     if area == "leaderboards":
         # Those of earlier versions list none.
         return [f"baselines/{key}" for key in manifest.get("baselines", ())]
+    if area == "sweeps":
+        return [f"trials/{manifest['search']}/search", f"snapshots/{manifest['snapshot']}"]
+    if area == "trials":
+        return [f"snapshots/{manifest['content']['snapshot']}"] if manifest["fact"] == "search" else []
     if area not in KINDS:
         return []
     found = [f"predictions/{manifest['predictions']}"] if area == "metrics" else []
@@ -425,6 +451,13 @@ def _identity_problem(relative: str, manifest: dict[str, Any]) -> str | None:
         from bert_assets.stages.baselines import baseline_key
 
         return None if baseline_key(manifest) == names[0] else "belongs to another baseline"
+    if area == "trials":
+        search, fact = names
+        if (manifest.get("search"), manifest.get("fact")) != (search, fact):
+            return f"belongs to another search or trial: {manifest.get('search')}, {manifest.get('fact')}"
+        if fact == "search" and sha256_json(manifest["content"]) != search:
+            return "what it says is searched is not what the search's id is the hash of"
+        return None
     if area in KINDS:
         return (
             None

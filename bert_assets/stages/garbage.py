@@ -6,6 +6,7 @@ needs; and everything that is younger than an age, because it may be about to ge
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -35,6 +36,8 @@ KINDS = (
     "metrics",
     "inference",
     "predictions",
+    "sweep",
+    "trial",
     "model",
     "baseline",
     "record",
@@ -50,6 +53,8 @@ _AREA_KINDS = {
     "metrics": "metrics",
     "inference": "inference",
     "predictions": "predictions",
+    "sweeps": "sweep",
+    "trials": "trial",
     "models": "model",
     "baselines": "baseline",
     "snapshots": "snapshot",
@@ -138,7 +143,7 @@ def remove_garbage(store: Store, found: list[Garbage]) -> list[Garbage]:
                     lease.release()
             gone.append(item)
             _delete(staged / f"{place}")
-            if item.kind == "model":
+            if item.kind in ("model", "trial"):
                 _remove_if_empty(path.parent)
     return gone
 
@@ -152,6 +157,8 @@ class _Collector:
     kept: set[str] = field(default_factory=set)
     # Of each kept recipe or model: its snapshot, the sha256 of its tokenizer, max_length and truncation.
     tokenized: set[tuple[str, str, int, Truncation]] = field(default_factory=set)
+    # Work folders of the trials of finished sweeps.
+    pruned: set[str] = field(default_factory=set)
 
     def is_young(self, path: Path) -> bool:
         return _modified(path) > self.oldest
@@ -168,6 +175,8 @@ class _Collector:
                 self.keep(f"snapshots/{document['content_hash']}")
             elif parts[0] == "leaderboards":
                 self.keep(f"leaderboards/{document['content_hash']}")
+            elif parts[0] == "searches":
+                self._keep_search(document)
             elif parts[0] == "champions":
                 self.keep(f"models/{document['model_id']}/{document['weights_sha256']}")
                 self.keep(f"metrics/{document.get('metrics') or document['content_hash']}")
@@ -211,6 +220,21 @@ class _Collector:
             self.keep(target)
         if area == "leaderboards":
             self._keep_listed(relative)
+
+    def _keep_search(self, document: dict[str, Any]) -> None:
+        """Keep what is known of a sweep's trials, and its result; the trials' models and checkpoints are not needed."""
+        for fact in self.store.children(f"trials/{document['search']}"):
+            self.keep(f"trials/{document['search']}/{fact}")
+        if "content_hash" not in document:
+            return
+        result = f"sweeps/{document['content_hash']}"
+        self.keep(result)
+        for trial in json.loads(self.store.path(f"{result}/trials.json").read_bytes())["trials"]:
+            work = f"work/{trial['model_id']}"
+            recipe = self.store.path(f"{work}/recipe.json")
+            # A run of the same recipe that was interrupted goes on from these checkpoints.
+            if recipe.exists() and self._sealed(f"{work}/recipe.json").get("run") == trial["trial"]:
+                self.pruned.add(work)
 
     def _keep_listed(self, leaderboard: str) -> None:
         """Keep the models in a leaderboard's table, and their metrics."""
@@ -265,7 +289,9 @@ class _Collector:
         for relative in self._works():
             if is_held(self.store.path(relative)) or not self._is_done_with(relative):
                 continue
-            if self.store.children(f"{relative}/checkpoints"):
+            if relative in self.pruned:
+                yield self._item(relative, "work", "of a trial whose sweep is done")
+            elif self.store.children(f"{relative}/checkpoints"):
                 yield self._item(relative, "work", "checkpoints of a training that nobody went on with")
             else:
                 yield self._item(relative, "work", "a training that is over; no checkpoint is in it")
@@ -287,6 +313,8 @@ class _Collector:
             "champions",
             "champions/*",
             "champions/history/*",
+            "searches",
+            "searches/*",
         )
         patterns = [f"{folder}/.*.json.*" for folder in pointers]
         for pattern in patterns:
@@ -326,7 +354,7 @@ class _Collector:
         """Whether nobody needs the folder of a training whose lease is free."""
         if self.is_young(self.store.path(work)):
             return False
-        return self.unfinished or not self.store.children(f"{work}/checkpoints")
+        return self.unfinished or work in self.pruned or not self.store.children(f"{work}/checkpoints")
 
     def _frozen(self) -> list[str]:
         return [f"work/frozen/{name}" for name in self.store.children("work/frozen")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,9 @@ def is_random(sweep: SweepConfig, number: int) -> bool:
     return sweep.method == "random" or number < first
 
 
-def suggest(sweep: SweepConfig, number: int, earlier: Sequence[tuple[Mapping[str, Any], Score]]) -> dict[str, Any]:
+def suggest(
+    sweep: SweepConfig, number: int, earlier: Sequence[tuple[Mapping[str, Any], Score]]
+) -> dict[str, Any]:
     """What TPE suggests for the trial after the settings and scores of the trials before it (Bergstra et al. 2011).
 
     The study is built anew from them each time, so that a resumed sweep suggests the same. A trial that diverged
@@ -140,7 +143,7 @@ def rung_steps(sweep: SweepConfig, schedule: Schedule) -> list[int]:
     steps = [
         min(math.ceil(share * schedule.total_steps / every) * every, schedule.total_steps) for share in shares
     ]
-    for rung, (before, step) in enumerate(zip(steps, steps[1:], strict=False)):
+    for rung, (before, step) in enumerate(itertools.pairwise(steps)):
         if before == step:
             raise UserError(
                 f"sweeps.{sweep.name}.ladder: rungs {rung} and {rung + 1} both end at the evaluation of step {step} of "
@@ -249,12 +252,9 @@ def _longest(sweep: SweepConfig) -> dict[str, Any]:
     """Settings of the space with the most steps: small batches, many epochs."""
     most: dict[str, Any] = {}
     for key, values in sweep.space.items():
-        ends: Iterable[Any] = (values.low, values.high) if isinstance(values, Range) else values
-        if key in ("batch_size", "gradient_accumulation"):
-            most[key] = int(min(ends))
-        elif key == "epochs":
-            most[key] = int(max(ends))
-        else:
-            first = next(iter(ends))
-            most[key] = round(first) if isinstance(values, Range) and is_whole(key) else first
+        ends: list[Any] = [values.low, values.high] if isinstance(values, Range) else list(values)
+        if is_whole(key):
+            ends = [int(end) for end in ends]
+        choose = {"batch_size": min, "gradient_accumulation": min, "epochs": max}.get(key)
+        most[key] = choose(ends) if choose else ends[0]
     return most

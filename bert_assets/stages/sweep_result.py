@@ -11,7 +11,7 @@ from typing import Any
 from bert_assets.config.sweeps import Range
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.metrics import headline
-from bert_assets.stages.search import rung_steps, schedule_of, winner_of
+from bert_assets.stages.search import winner_of
 from bert_assets.stages.trials import Search
 from bert_assets.stages.winner import definition_hash, result_pointer
 from bert_assets.store.hashing import canonical_json, sha256_json
@@ -111,10 +111,7 @@ def result_document(search: Search) -> dict[str, Any]:
         )
     trials = [search.trial(number, facts).document() for number in range(sweep.trials)]
     best = trials[winner]
-    full = 0
-    for number in range(sweep.trials):
-        run = search.run(number)
-        full += rung_steps(sweep, schedule_of(run, search.snapshot.rows["train"]))[-1]
+    full = sum(trial["rungs"][-1]["total_steps"] for trial in trials)
     steps = sum(trial["rungs"][-1]["step"] for trial in trials)
     return {
         "sweep": sweep.name,

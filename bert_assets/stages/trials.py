@@ -86,10 +86,12 @@ class Search:
     content: Mapping[str, Any]
 
     @classmethod
-    def open(cls, store: Store, sweep: SweepConfig, snapshot: Snapshot, root: Path) -> Search:
+    def open(
+        cls, store: Store, sweep: SweepConfig, snapshot: Snapshot, root: Path, *, publish: bool = True
+    ) -> Search:
         """Begin the search, or go on with it; the sweep's pointer leads to it from now on.
 
-        Raises UserError for a base model that cannot be used, and for a snapshot without validation rows.
+        Without `publish` nothing is written, to look at it only. Raises UserError for a base model that cannot be used, and for a snapshot without validation rows.
         """
         if not snapshot.rows.get("validation"):
             raise UserError(
@@ -100,6 +102,8 @@ class Search:
         search = cls(
             store=store, sweep=sweep, snapshot=snapshot, root=root, content=search_content(sweep, plan.recipe)
         )
+        if not publish:
+            return search
         search.publish("search", {"content": dict(search.content)})
         store.write_pointer(
             search_pointer(sweep.name),
@@ -248,7 +252,7 @@ class Search:
                 # The last rung is the end.
                 pause_at=steps[rung] if rung < self.sweep.rungs - 1 else None,
                 wait=wait,
-                lineage={**(lineage or {}), "sweep": self.sweep.name, "search": self.id},
+                lineage={**(lineage or {}), "sweep": {"sweep": self.sweep.name, "search": self.id}},
                 report=note,
                 on_wait=on_wait,
             )
@@ -262,9 +266,7 @@ class Search:
         evaluations = evaluations_to(log, steps[rung])
         score = None
         if outcome["diverged"] is None:
-            score = max(
-                selection_score(_plain(evaluation), plan.snapshot.task) for evaluation in evaluations
-            )
+            score = max(selection_score(_plain(evaluation), plan.snapshot.task) for evaluation in evaluations)
         self.publish(
             rung_fact(number, rung),
             {
@@ -327,13 +329,3 @@ def evaluations_to(log: Iterable[Mapping[str, Any]], step: int) -> list[dict[str
 
 def _plain(evaluation: Mapping[str, Any]) -> dict[str, float]:
     return {key.removeprefix("validation_"): value for key, value in evaluation.items()}
-
-
-def identity_problem(relative: str, manifest: Mapping[str, Any]) -> str | None:
-    """How a fact's manifest contradicts its place in the store; None if it fits."""
-    _, search, fact = relative.split("/")
-    if (manifest.get("search"), manifest.get("fact")) != (search, fact):
-        return f"belongs to another search or trial: {manifest.get('search')}, {manifest.get('fact')}"
-    if fact == "search" and sha256_json(manifest["content"]) != search:
-        return "what it says is searched is not what the search's id is the hash of"
-    return None

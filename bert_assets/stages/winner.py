@@ -57,3 +57,13 @@ def resolve_run(
             f"run `bert-assets sweep {sweep.name}` first"
         )
     return next(run for run in sweep.final_runs(winner["settings"]) if run.name == name)
+
+
+def sweep_lineage(store: Store, experiments: Experiments, name: str) -> dict[str, Any]:
+    """What a final run's manifest says of the sweep that found its settings; nothing for other runs."""
+    sweep = experiments.sweep_of_run.get(name)
+    document = None if sweep is None else read_winner(store, sweep)
+    if sweep is None or document is None:
+        return {}
+    about = {key: document[key] for key in ("sweep", "search", "trial", "settings", "snapshot")}
+    return {"sweep": {**about, "result": document["content_hash"]}}

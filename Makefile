@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-profiles bench-checkpoints clean
+.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-profiles bench-checkpoints bench-sweeps clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -71,6 +71,9 @@ bench-profiles: .venv/bench ## Where a training step's time goes, by transformer
 
 bench-checkpoints: .venv/bench ## What a checkpoint costs, and how soon a resumed run takes a step
 	$(BIN)/python -m benchmarks.checkpoint_overhead $(ARGS)
+
+bench-sweeps: setup ## What a sweep's ladder saves, and what it finds, on the demo dataset
+	$(BIN)/python -m benchmarks.sweeps $(ARGS)
 
 clean: ## Remove what `make` made, except results (data/store)
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

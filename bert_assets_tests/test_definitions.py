@@ -23,6 +23,7 @@ HEAVY = (
     "pandas",
     "pyarrow",
     "matplotlib",
+    "optuna",
     "sklearn",
     "scipy",
 )

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import bert_assets
-from bert_assets.config import schema
+from bert_assets.config import schema, sweeps
 from bert_assets.config.grid import ABBREVIATIONS
 
 REPOSITORY = Path(bert_assets.__file__).parent.parent
@@ -22,13 +22,17 @@ TABLES: dict[str, type[BaseModel]] = {
     "splits": schema.SplitShares,
     "format": schema.FormatConfig,
     "runs": schema.RunConfig,
+    "sweeps": sweeps.SweepConfig,
+    "range": sweeps.Range,
+    "ladder": sweeps.Ladder,
 }
 
 
 def table_of(model: type[BaseModel]) -> str:
     lines = ["| key | default | what it is |", "|---|---|---|"]
     for name, field in model.model_fields.items():
-        if model in (schema.DatasetConfig, schema.RunConfig) and name in schema.GIVEN:
+        given = sweeps.SWEEP_GIVEN if model is sweeps.SweepConfig else schema.GIVEN
+        if model in (schema.DatasetConfig, schema.RunConfig, sweeps.SweepConfig) and name in given:
             continue
         what = (field.description or "").replace("|", "\\|")
         lines.append(f"| `{name}` | {shown_default(field)} | {what} |")
@@ -51,7 +55,9 @@ def shown_default(field) -> str:
         return "see below"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return "none" if value in ((), {}) else f"`{value}`"
+    if value in ((), {}):
+        return "none"
+    return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
 
 
 def abbreviations() -> str:

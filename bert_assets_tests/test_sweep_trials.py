@@ -179,9 +179,13 @@ def test_a_broken_fact_is_found_out_again(copied):
 
 def test_a_trial_is_materialized_in_its_turn(tmp_path):
     search = open_search(sweep_world(tmp_path))
-    with pytest.raises(UserError, match=r"tune-t004 is suggested from the trials before it.*tune-t000, tune-t001"):
+    with pytest.raises(
+        UserError, match=r"tune-t004 is suggested from the trials before it.*tune-t000, tune-t001"
+    ):
         search.advance(4)
-    with pytest.raises(UserError, match=r"sweep tune is not done: materialize sweep_trial for tune-t000 \(rung 0\)"):
+    with pytest.raises(
+        UserError, match=r"sweep tune is not done: materialize sweep_trial for tune-t000 \(rung 0\)"
+    ):
         publish_result(search)
     first = search.advance(0)
     assert (first.state, first.step) == ("waiting", search.advance(0).step)
@@ -248,7 +252,9 @@ def test_final_runs_train_the_winners_settings(searched):
 
 def test_a_sweep_that_is_declared_otherwise_has_no_winner(copied):
     changed = sweep_world(copied.root, trials="7")
-    with pytest.raises(UserError, match=r"has no result as it is declared now: run `bert-assets sweep tune` first"):
+    with pytest.raises(
+        UserError, match=r"has no result as it is declared now: run `bert-assets sweep tune` first"
+    ):
         resolve_run(changed.store, changed.experiments, "tune-best-s101")
     more_seeds = sweep_world(copied.root, final_seeds="[1, 2, 3]")
     assert resolve_run(more_seeds.store, more_seeds.experiments, "tune-best-s3").seed == 3

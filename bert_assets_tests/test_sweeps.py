@@ -136,7 +136,7 @@ def test_what_is_wrong_is_told_with_its_place(keys, expected):
 
 def test_names_that_are_taken_are_refused(tmp_path):
     other = "  tune-best-s101:\n    dataset: small\n    model: scratch/tiny\n"
-    with pytest.raises(UserError, match="the run 'tune-best-s101' of this entry and runs.tune-best-s101"):
+    with pytest.raises(UserError, match=r"the run 'tune-best-s101' of this entry and runs.tune-best-s101"):
         make_world(tmp_path, yaml=with_keys().replace("sweeps:", other + "sweeps:"))
     with pytest.raises(UserError, match=r"small.yaml:\d+: sweeps.tune.dataset: unknown dataset 'smal'"):
         sweep_world(tmp_path, dataset="smal")
@@ -220,7 +220,9 @@ def test_rungs_end_at_evaluations():
 
 def test_rungs_that_fall_together_are_refused():
     sweep = sweep_of(epochs=2)
-    with pytest.raises(UserError, match=r"sweeps.tune.ladder: rungs 0 and 1 both end at the evaluation of step"):
+    with pytest.raises(
+        UserError, match=r"sweeps.tune.ladder: rungs 0 and 1 both end at the evaluation of step"
+    ):
         budget(sweep, 6720)
 
 

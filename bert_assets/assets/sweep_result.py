@@ -4,9 +4,9 @@ import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import SweepIOManager
-from bert_assets.assets.metadata import sweep_metadata
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.presentation import OWNERS
+from bert_assets.assets.sweep_metadata import sweep_metadata
 from bert_assets.config.experiments import Experiments
 
 

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.io_managers import ModelIOManager, SnapshotIOManager
-from bert_assets.assets.metadata import progress_metadata, trial_metadata
+from bert_assets.assets.metadata import progress_metadata
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.pools import TRAINING
 from bert_assets.assets.presentation import OWNERS
+from bert_assets.assets.sweep_metadata import trial_metadata
 from bert_assets.config.experiments import Experiments
 from bert_assets.stages.engine import ENGINE_VERSION
 from bert_assets.store.hashing import sha256_json

@@ -5,76 +5,68 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from bert_assets.stages import leaderboard, metrics, report
-
-HOSTILE = (
-    "<script>alert(1)</script><img src=http://evil.example/x.png onerror=x> \"'&`|*_\u202e\u200b\x00\n](x)"
+from bert_assets.stages import leaderboard, report
+from bert_assets.stages.report.configurations import MOST_DRAWN as MOST_CONFIGURATIONS
+from bert_assets.stages.report.markdown import MOST_BYTES
+from bert_assets.stages.report.page import SECTIONS
+from bert_assets.stages.report.wording import visible_text
+from bert_assets_tests.report_example import (
+    Everything,
+    about,
+    baseline,
+    compared,
+    detail,
+    error_analysis,
+    evaluated,
+    everything,
+    numerics,
+    progress,
+    recipe,
+    row,
+    verdict,
 )
 
-
-def evaluated(task: str, accuracy: float = 0.8, names=("no", "yes"), test_labels: bool = True):
-    rng = np.random.default_rng(0)
-    tables = []
-    for split in ("validation", "test"):
-        if task == "classification":
-            label = rng.integers(0, len(names), 120)
-            prediction = np.where(rng.random(120) < accuracy, label, (label + 1) % len(names))
-            p = np.full((120, len(names)), 0.2 / (len(names) - 1))
-            p[np.arange(120), prediction] = 0.8
-            columns = {"label": label, "prediction": prediction, "probabilities": list(p)}
-        else:
-            label = rng.normal(0, 1, 120)
-            columns = {"label": label, "prediction": label + rng.normal(0, 1, 120)}
-        if split == "test" and not test_labels:
-            columns["label"] = pa.nulls(120, pa.int64() if task == "classification" else pa.float64())
-        tables.append(pa.table({"split": [split] * 120, **columns}))
-    class_names = names if task == "classification" else None
-    return metrics.evaluate(pa.concat_tables(tables), task=task, class_names=class_names, resamples=200)
+HOSTILE = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=x> \"'&`|*_\u202e\u200b\u05d0\x00\n](x)"
 
 
-def row(run: str, figures: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {
-        "dataset": "reviews", "run": run, "configuration": "tiny", "seed": 1, "model": "scratch/tiny",
-        "model_id": "a1" * 32, "weights_sha256": "b2" * 32, "snapshot": "c3" * 32, "current_snapshot": "c3" * 32,
-        "task": "classification", "metrics": figures,
-        "training": {"epochs": 3, "steps": 90, "train_seconds": 75.0, "parameters": 4_386_178, "train_rows": 900},
-    } | changes  # fmt: skip
+def html_of(found: Everything, title: str = "Leaderboard", generated: str | None = "12 March") -> str:
+    table, details, comparisons, datasets = found
+    return report.render_html(
+        table, details, title=title, generated=generated, comparisons=comparisons, datasets=datasets
+    )
 
 
-def progress() -> list[dict[str, Any]]:
-    train = [
-        {"event": "train", "step": s, "epoch": 1, "loss": 1 / s, "learning_rate": 0.1} for s in range(1, 50)
-    ]
-    return [*train, {"event": "evaluation", "step": 49, "epoch": 1, "validation_loss": 0.4}]
+def markdown_of(found: Everything, title: str = "Leaderboard", generated: str | None = "12 March") -> str:
+    table, details, comparisons, datasets = found
+    return report.render_markdown(
+        table,
+        details,
+        title=title,
+        generated=generated,
+        comparisons=comparisons,
+        datasets=datasets,
+        link="leaderboards/1234/report.html",
+    )
+
+
+def simple(*rows: dict[str, Any], **comparison: Any) -> Everything:
+    """The rows as one dataset, each a configuration, the first one being the reference."""
+    details = {r["run"]: {"metrics": r["metrics"]} for r in rows}
+    current = {r["configuration"]: [r] for r in rows}
+    document = compared(current, rows[0]["configuration"], **comparison)
+    return leaderboard.build(list(rows)), details, {"reviews": document}, {}
 
 
 @pytest.fixture(scope="module")
-def example() -> tuple[pa.Table, dict[str, Any]]:
-    good, weak = evaluated("classification", 0.85), evaluated("classification", 0.6)
-    scores = evaluated("regression")
-    table = leaderboard.build(
-        [
-            row("tiny-lr3e-4", good),
-            row("tiny-lr1e-3", weak),
-            row("tiny-before", good, snapshot="d4" * 32),
-            row("scores", scores, dataset="similarity", task="regression"),
-        ]
-    )
-    details = {
-        "tiny-lr3e-4": {"metrics": good, "progress": progress(), "recipe": {"lr": 3e-4, "max_length": 64}},
-        "tiny-lr1e-3": {"metrics": weak, "progress": progress(), "recipe": {"lr": 1e-3, "max_length": 64}},
-        "scores": {"metrics": scores},
-    }
-    return table, details
+def example() -> Everything:
+    return everything()
 
 
 @pytest.fixture(scope="module")
 def page(example) -> str:
-    return report.render_html(*example, title="Leaderboard", generated="12 March")
+    return html_of(example)
 
 
 class Page(HTMLParser):
@@ -110,100 +102,192 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
+# --- the document ----------------------------------------------------------------------------------------------------
+
+
 def test_the_page_is_well_formed_and_needs_neither_network_nor_script(page):
     parsed = Page(page)
     assert not parsed.tags & {"script", "link", "img", "iframe", "object", "base", "form"}
-    assert not [name for name, _ in parsed.attributes if name.startswith("on") or name in ("src", "href")]
+    assert not [name for name, _ in parsed.attributes if name.startswith("on") or name == "src"]
     assert "http:" not in page and "https:" not in page and "url(" not in page and "@import" not in page
     assert "default-src 'none'" in page and "prefers-color-scheme: dark" in page and "@media print" in page
 
 
-def test_the_best_run_comes_first_with_its_test_figure_and_interval(page, example):
-    best = example[0].to_pylist()[0]
+def test_links_lead_to_places_within_the_page(page):
+    parsed = Page(page)
+    links = [value for name, value in parsed.attributes if name == "href"]
+    places = {f"#{value}" for name, value in parsed.attributes if name == "id"}
+    assert links and set(links) <= places
+
+
+def test_the_sections_stand_in_the_order_of_their_weight(page):
     text = Page(page).text
-    low, high = 100 * best["test_accuracy_low"], 100 * best["test_accuracy_high"]
-    assert text.index(f"{100 * best['test_accuracy']:.1f}%") < text.index("Runs ")
-    assert f"95% interval [{low:.1f}, {high:.1f}], 120 labelled rows" in text
-    assert "Chosen among 2 runs by validation accuracy" in text
-    assert "Always answering" in text
+    order = [
+        " Use ", "of 4", "Configurations", "Against", "Runs", "On an earlier snapshot", "Learning curves",
+        "Closer:", "Confusion:", "Calibration:", "Where it errs", "Cost against quality", "Settings", "Data",
+        "Environment", "How to reproduce",
+    ]  # fmt: skip
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_equal_inputs_give_equal_documents(example, page):
+    assert page == html_of(example)
+
+
+def test_without_a_date_nothing_stands_in_its_place(example):
+    assert "None" not in html_of(example, generated=None)
+    assert "None" not in markdown_of(example, generated=None)
+
+
+def test_an_empty_leaderboard_says_what_to_do():
+    nothing: Everything = (leaderboard.build([]), {}, {}, {})
+    assert "bert-assets run NAME" in html_of(nothing) and "bert-assets run NAME" in markdown_of(nothing)
+
+
+def test_a_section_without_its_input_is_left_out(example):
+    table, _, comparisons, _ = example
+    text = Page(html_of((table, {}, comparisons, {}))).text
+    assert len(SECTIONS) > 10
+    for part in ("Learning curves", "Closer", "Where it errs", "Settings", "Environment", "Labels:"):
+        assert part not in text
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_comes_first_with_figure_interval_and_sentences(page, example):
+    document = example[2]["reviews"]
+    best = document["configurations"][0]
+    text = Page(page).text
+    figures = best["metrics"]["test_accuracy"]
+    assert text.index(f"{100 * figures['mean']:.1f}%") < text.index("Configurations ")
+    interval = f"[{100 * figures['low']:.1f}, {100 * figures['high']:.1f}]"
+    assert f"95% interval over seeds and rows {interval}, standard deviation" in text
+    assert "Chosen among 5 configurations, as the best on validation" in text
+    for one in document["configurations"][1:5]:
+        assert one["verdict"]["sentence"] in text
+    assert "small-lr3e-4 beats the baselines: bag of words 81.2% and majority class 51.0%." in text
+    assert "Metrics were computed on this snapshot 14 times" in text
+
+
+def test_a_configuration_that_is_better_than_the_champion_is_the_one_to_use():
+    good, weak = evaluated(accuracy=0.9), evaluated(accuracy=0.7)
+    rows = row("weak", weak), row("good", good)
+    told = {"good": verdict("better", 0.2, 0.05, 0.001)}
+    found = simple(*rows, verdicts=told, reference_why="champion")
+    text = Page(html_of(found)).text
+    assert "It is better on test than the champion, weak." in text
+    assert text.index("good") < text.index("weak")
+    assert "**Use good**" in markdown_of(found)
+
+
+def test_a_champion_without_a_rival_is_called_the_champion():
+    found = simple(row("a", evaluated()), row("b", evaluated(accuracy=0.6)), reference_why="champion")
+    assert "It is the champion, and no other configuration is better." in Page(html_of(found)).text
+
+
+def test_a_baseline_that_is_not_beaten_is_said_at_once():
+    table, details, comparisons, datasets = simple(row("a", evaluated()))
+    told = verdict("better", 0.05, 0.01, 0.001)
+    comparisons["reviews"]["configurations"].append(baseline("bag of words", 0.9, told))
+    for document in (
+        html_of((table, details, comparisons, datasets)),
+        markdown_of((table, details, comparisons, {})),
+    ):
+        assert "Baseline: bag of words is better than the reference." in document
+
+
+def test_without_baselines_the_constant_answer_is_told():
+    assert "Always answering" in html_of(simple(row("a", evaluated())))
+
+
+def test_notes_of_the_comparison_are_shown_in_both_documents():
+    figures = evaluated(test_labels=False)
+    found = simple(row("a", figures), split="validation", notes=["Test has no labels, so beware."])
+    for document in (html_of(found), markdown_of(found)):
+        assert "Test has no labels, so beware." in document
+        assert f"{100 * figures['validation']['metrics']['accuracy']:.1f}%" in document
+
+
+def test_what_cannot_be_compared_at_all_is_listed_without_verdicts():
+    unlabelled = evaluated(test_labels=False)
+    unlabelled["validation"] = unlabelled["test"]
+    found = simple(row("a", unlabelled), row("b", unlabelled), split=None)
+    assert "a" in Page(html_of(found)).text and "| 2 | b |" in markdown_of(found)
+
+
+def test_the_comparison_names_its_tests_and_what_would_tell(page):
+    text = Page(page).text
+    assert "crossed random effects, 3 paired seeds, sign-flip p 0.250" in text
+    assert "about 4 more seeds or 2,600 more rows" in text
+    assert "at most 5% of such families" in text
 
 
 def test_stale_runs_stand_apart_with_an_explanation_and_without_a_rank(page):
     text = Page(page).text
-    assert text.index("tiny-lr1e-3") < text.index("On an earlier snapshot") < text.index("tiny-before")
+    assert text.index("tiny-lr1e-7-s1") < text.index("On an earlier snapshot") < text.index("tiny-before")
     assert "not ranked and do not compare" in text
     assert "1 stale" in text
 
 
-def test_the_page_shows_curves_settings_classes_residuals_and_commands(page):
+# --- sections --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_settings_data_checks_errors_cost_and_environment(page):
     text = Page(page).text
-    for part in ("Learning curves", "What differs", "max_length", "Confusion on test", "Residuals on test"):
-        assert part in text
-    for run in ("tiny-lr3e-4", "tiny-lr1e-3", "tiny-before", "scores"):
-        assert f"bert-assets run {run}" in text
-    assert text.count("max_length") == 1  # shared by both, so said once
+    for part in (
+        "What differs between the configurations", "weight_decay", "Residuals on test", "1 check of 3 failed",
+        "texts that also occur in train: 4 of 120", "Most confident errors", "by  words", "Training time",
+        "threads 4 instead of 2", "17\N{EN DASH}32",
+    ):  # fmt: skip
+        assert part in text, part
 
 
-def test_equal_inputs_give_equal_documents(example, page):
-    assert page == report.render_html(*example, title="Leaderboard", generated="12 March")
+def test_only_keys_that_differ_stand_in_the_table_of_settings(page):
+    after = page[page.index("What differs between the configurations") :]
+    table = after[: after.index("</table>")]
+    assert "max_length" in table and "weight_decay" in table
+    assert "batch_size" not in table and "seed" not in table
 
 
-def test_without_a_date_nothing_stands_in_its_place(example):
-    assert "None" not in report.render_html(*example, title="t", generated=None)
-    assert "None" not in report.render_markdown(*example, title="t", generated=None)
+def test_each_row_is_reproduced_by_a_command_with_its_ids(page):
+    text = Page(page).text
+    for run in ("tiny-lr3e-4-s1", "small-lr3e-4-s3", "tiny-before", "scores"):
+        assert f"bert-assets reproduce {run}" in text
+    assert "9f9f9f9f9f9f" in text and "a1a1a1a1a1a1" in text
 
 
-def hostile() -> tuple[pa.Table, dict[str, Any]]:
-    figures = evaluated("classification", names=(HOSTILE, "b", "c"))
-    table = leaderboard.build(
-        [row(HOSTILE, figures, dataset=HOSTILE, model=HOSTILE), row("x", figures, dataset=HOSTILE)]
-    )
-    recipe = {HOSTILE: HOSTILE, "nested": {"key": [HOSTILE]}}
-    details = {"metrics": figures, "progress": progress(), "recipe": recipe}
-    return table, {HOSTILE: details, "x": details | {"recipe": {"other": 1}}}
+def test_a_run_whose_progress_is_not_drawn_is_not_read():
+    read = []
+
+    def counted(run: str):
+        read.append(run)
+        return progress()
+
+    figures = evaluated()
+    rows = [row(f"r{k:02d}", figures) for k in range(40)]
+    table, details, comparisons, datasets = simple(*rows)
+    for run in details:
+        details[run]["progress"] = lambda run=run: counted(run)
+    text = Page(html_of((table, details, comparisons, datasets))).text
+    assert 0 < len(read) <= 12
+    assert "28 further configurations left out" in text
 
 
-def test_hostile_text_is_shown_as_text_in_html():
-    document = report.render_html(*hostile(), title=HOSTILE, generated=HOSTILE)
-    parsed = Page(document)  # well-formed, so nothing broke out of its place
-    assert not parsed.tags & {"script", "img"}
-    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
-    assert "<script" not in document and "\x00" not in document
-    assert html.escape("<script>alert(1)</script>") in document
-    document.encode()
+@pytest.mark.parametrize("classes", [1, 13, 45])
+def test_many_classes_are_summed_up_instead_of_a_huge_matrix(classes):
+    names = tuple(f"class-{k}" for k in range(classes)) if classes > 1 else ("only", "absent")
+    text = Page(html_of(simple(row("a", evaluated(names=names))))).text
+    assert ("Most frequent confusions" in text) == (classes > 12)
+    assert ("with the lowest F1" in text) == (classes > 30)
 
 
-def test_hostile_text_is_shown_as_text_in_markdown():
-    document = report.render_markdown(*hostile(), title=HOSTILE, generated=HOSTILE)
-    outside = re.sub(r"```sh\n.*?```", "", document, flags=re.DOTALL)
-    assert "<" not in outside and "http:" not in outside and "\u202e" not in outside
-    assert not re.search(r"(?<!\\)\]\(", outside)
-    table_lines = [line for line in outside.splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table_lines} == {9}
-    assert len(re.findall("```", document)) == 2
-
-
-def test_a_lone_surrogate_in_a_class_name_does_not_break_the_file():
-    figures = evaluated("classification", names=("\ud800", "b"))
-    table = leaderboard.build([row("a", figures)])
-    report.render_html(table, {"a": {"metrics": figures}}, title="t", generated=None).encode()
-    report.render_markdown(table, {"a": {"metrics": figures}}, title="t", generated=None).encode()
-
-
-def test_unlabelled_test_rows_are_said_and_validation_is_shown_instead():
-    figures = evaluated("classification", test_labels=False)
-    table, details = leaderboard.build([row("a", figures)]), {"a": {"metrics": figures}}
-    for document in (
-        report.render_html(table, details, title="t", generated=None),
-        report.render_markdown(table, details, title="t", generated=None),
-    ):
-        assert "The test split has no labels" in document
-        assert f"{100 * figures['validation']['metrics']['accuracy']:.1f}%" in document
-
-
-def test_an_empty_leaderboard_says_what_to_do():
-    for render in (report.render_html, report.render_markdown):
-        assert "bert-assets run NAME" in render(leaderboard.build([]), {}, title="t", generated=None)
+def test_one_far_off_configuration_does_not_squeeze_the_scale_of_the_others(page):
+    start = page.index("<table", page.index("<h3>Configurations</h3>"))
+    head = page[start : page.index("</thead>", start)]
+    ticks = [float(found) for found in re.findall(r'class="tick">(\d+)</text>', head)]
+    assert min(ticks) >= 75  # the far-off one is at 52, the bag of words at 81
 
 
 def test_rows_without_figures_or_details_are_rendered():
@@ -212,24 +296,142 @@ def test_rows_without_figures_or_details_are_rendered():
         row("b", {}, snapshot=None, current_snapshot="e5", training={}, model_id=None, weights_sha256=None),
         row("s", {}, dataset="only-stale", snapshot="old"),
     ]
-    table = leaderboard.build(bare)
-    text = Page(report.render_html(table, {}, title="t", generated=None)).text
-    assert "No run has been evaluated on the current snapshot" in text
-    assert "bert-assets run s" in report.render_markdown(table, {}, title="t", generated=None)
+    document = compared({"a": [row("a", {})]}, "a", split=None)
+    found: Everything = (leaderboard.build(bare), {}, {"reviews": document}, {})
+    assert "No run has been evaluated on the current snapshot" in Page(html_of(found)).text
+    assert "bert-assets reproduce s" in markdown_of(found)
 
 
-@pytest.mark.parametrize("classes", [1, 13, 45])
-def test_many_classes_are_summed_up_instead_of_a_huge_matrix(classes):
-    names = tuple(f"class-{k}" for k in range(classes)) if classes > 1 else ("only", "absent")
-    figures = evaluated("classification", names=names)
-    table = leaderboard.build([row("a", figures)])
-    text = Page(report.render_html(table, {"a": {"metrics": figures}}, title="t", generated=None)).text
-    assert ("Most frequent confusions" in text) == (classes > 12)
-    assert ("with the lowest F1" in text) == (classes > 30)
+# --- texts of others -------------------------------------------------------------------------------------------------
 
 
-def test_markdown_has_the_table_and_the_commands(example):
-    document = report.render_markdown(*example, title="Leaderboard", generated="12 March")
-    assert "| 1 | tiny-lr3e-4 | accuracy |" in document
-    assert document.index("tiny-lr1e-3 |") < document.index("### On an earlier snapshot")
-    assert "```sh\nbert-assets run tiny-lr3e-4\n" in document
+def hostile() -> Everything:
+    figures = evaluated(names=(HOSTILE, "b", "c"))
+    rows = [row(HOSTILE, figures, dataset=HOSTILE, model=HOSTILE), row("x", figures, dataset=HOSTILE)]
+    hers = detail(
+        figures,
+        recipe={HOSTILE: HOSTILE, "nested": {"key": [HOSTILE]}},
+        numerics=numerics(device_name=HOSTILE),
+        errors=error_analysis(HOSTILE, (HOSTILE, "b")),
+    )
+    details = {HOSTILE: hers, "x": hers | {"recipe": recipe(), "numerics": numerics()}}
+    told = {"x": verdict("not distinguishable", 0.01, 0.02, 0.4)}
+    document = compared({HOSTILE: [rows[0]], "x": [rows[1]]}, HOSTILE, told, notes=[HOSTILE])
+    data = about(HOSTILE, (HOSTILE, "b"))
+    data["checks"][0]["message"] = HOSTILE
+    return leaderboard.build(rows), details, {HOSTILE: document}, {HOSTILE: data}
+
+
+def test_hostile_text_is_shown_as_text_in_html():
+    document = html_of(hostile(), title=HOSTILE, generated=HOSTILE)
+    parsed = Page(document)  # well-formed, so nothing broke out of its place
+    assert not parsed.tags & {"script", "img"}
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+    assert "<script" not in document and "\x00" not in document
+    assert html.escape("<script>alert(1)</script>") in document
+    document.encode()
+
+
+def test_invisible_characters_in_names_and_texts_are_named_in_the_page():
+    document = html_of(hostile())
+    body = re.sub(r'"[^"]*"', "", document[document.index("<main>") :])  # attributes are not drawn
+    assert "\u202e" not in body and "\u200b" not in body
+    assert "U+202E" in body and "U+200B" in body and "\u05d0" in body
+
+
+def test_joiners_between_letters_that_need_them_stay():
+    farsi, family = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f468\u200d\U0001f469"
+    assert visible_text(farsi) == farsi and visible_text(family) == family
+    assert visible_text("a\u200db") == "a[U+200D]b" and visible_text("\u200cab") == "[U+200C]ab"
+
+
+def test_hostile_text_is_shown_as_text_in_markdown():
+    document = markdown_of(hostile(), title=HOSTILE, generated=HOSTILE)
+    outside = re.sub(r"```sh\n.*?```", "", document, flags=re.DOTALL)
+    assert "<" not in outside and "http:" not in outside
+    assert "\u202e" not in outside and "\u200b" not in outside
+    assert not re.search(r"(?<!\\)\]\(", outside)
+    for lines in re.findall(r"(?:^\|.*\n)+", outside, flags=re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines.splitlines()}
+        assert len(widths) == 1, lines
+    assert len(re.findall("```", document)) == 2
+
+
+def test_a_lone_surrogate_in_a_class_name_does_not_break_the_file():
+    found = simple(row("a", evaluated(names=("\ud800", "b"))))
+    html_of(found).encode()
+    markdown_of(found).encode()
+
+
+# --- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def test_markdown_has_the_verdict_the_table_what_differs_and_the_link(example):
+    document = markdown_of(example)
+    parts = (
+        "**Use small-lr3e-4**",
+        "▼ **worse**: tiny-lr1e-7",
+        "| 1 | small-lr3e-4 | 3 |",
+        "| 6 | bag of words (baseline) |",
+        "What differs:",
+        "### On an earlier snapshot",
+        "```sh\nbert-assets reproduce small-lr3e-4-s2\n",
+        "`leaderboards/1234/report.html`",
+    )
+    places = [document.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "batch\\_size" not in document
+
+
+# --- size ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Everything:
+    """A thousand runs of as many configurations, with everything that is known of a run."""
+    figures = evaluated()
+    rows = [row(f"tiny-lr{k:04d}-with-a-rather-long-name-as-grids-have-them", figures) for k in range(1000)]
+    details = {r["run"]: detail(figures, recipe=recipe(learning_rate=k / 1e6), errors=error_analysis())
+               for k, r in enumerate(rows)}  # fmt: skip
+    told = {r["run"]: verdict("not distinguishable", -0.01, 0.02, 0.9, more={"seeds": 9, "rows": None})
+            for r in rows[1:]}  # fmt: skip
+    document = compared({r["run"]: [r] for r in rows}, rows[0]["run"], told)
+    return leaderboard.build(rows), details, {"reviews": document}, {"reviews": about()}
+
+
+def test_a_thousand_configurations_make_a_page_of_a_few_megabytes_that_says_what_it_leaves_out(crowd):
+    document = html_of(crowd)
+    assert len(document.encode()) < 4_000_000
+    text = Page(document).text
+    assert f"{1000 - MOST_CONFIGURATIONS} further configurations" in text
+    assert "tiny-lr0999" in text  # listed, though not drawn
+    for drawn in (
+        "988 further configurations left out",
+        "940 further configurations left out",
+        "976 further runs",
+    ):
+        assert drawn in text
+
+
+def test_markdown_fits_into_a_comment_and_says_what_it_leaves_out(crowd):
+    table = crowd[0]
+    document = markdown_of(crowd)
+    assert len(document.encode()) <= MOST_BYTES
+    assert "975 further configurations left out" in document
+    rows = table.to_pylist()
+    # As many datasets as would fill several comments.
+    many = leaderboard.build(
+        [
+            row(f"{name}-{r['run']}", {}, dataset=name)
+            for name in map("set-{:03d}".format, range(60))
+            for r in rows[:20]
+        ]
+    )
+    documents = {}
+    for name in sorted({r["dataset"] for r in many.to_pylist()}):
+        runs = {f"{name}-{r['run']}": [row(f"{name}-{r['run']}", {})] for r in rows[:20]}
+        documents[name] = compared(runs, next(iter(runs)), split=None)
+    cut = markdown_of((many, {}, documents, {}))
+    assert 40_000 < len(cut.encode()) <= MOST_BYTES
+    assert "did not fit into a comment" in cut and "leaderboards/1234/report.html" in cut
+    assert cut.count("```") % 2 == 0

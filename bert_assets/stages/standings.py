@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from bert_assets.errors import StoreError
 from bert_assets.stages import leaderboard, report
 from bert_assets.stages.baselines import PublishedBaseline, baselines_of
 from bert_assets.stages.comparisons import compare_configurations
+from bert_assets.stages.data_checks import judge_snapshot
 from bert_assets.stages.evaluation import Metrics, training_progress
+from bert_assets.stages.gate import record_path
 from bert_assets.stages.leaderboard import COMPARISONS, TABLE
 from bert_assets.stages.measured import Baseline, EvaluatedRun, evaluated_run
 from bert_assets.stages.model_gate import is_usable
+from bert_assets.stages.snapshot import load_snapshot
+from bert_assets.stages.summary import snapshot_overview
 from bert_assets.store.store import Store
 
 
@@ -87,12 +92,11 @@ def publish_standings(
         )
         details[run.name] = {
             "metrics": metrics[run.name].values,
-            "progress": training_progress(store, about),
+            "progress": partial(training_progress, store, about),
+            "errors": metrics[run.name].errors,
             "recipe": model["recipe"],
             "numerics": model["numerics"],
-            "class_names": about["class_names"],
-            "rows": model["rows"],
-            "training": model["training"],
+            "lineage": model.get("lineage"),
         }
     table = leaderboard.build(rows)
     baselines = _baselines(store, table)
@@ -109,11 +113,27 @@ def publish_standings(
     )
     content_hash = leaderboard.content_hash(table, comparisons)
     generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    markdown = report.render_markdown(table, details, title="Leaderboard", generated=None)
+    datasets = {name: _about_data(store, experiments, name, current.get(name)) for name in comparisons}
+    markdown = report.render_markdown(
+        table,
+        details,
+        title="Leaderboard",
+        generated=None,
+        comparisons=comparisons,
+        datasets=datasets,
+        link=f"leaderboards/{content_hash}/report.html",
+    )
 
     def write(folder: Path) -> None:
         pq.write_table(table, folder / TABLE, compression="zstd")
-        html = report.render_html(table, details, title="Leaderboard", generated=generated)
+        html = report.render_html(
+            table,
+            details,
+            title="Leaderboard",
+            generated=generated,
+            comparisons=comparisons,
+            datasets=datasets,
+        )
         (folder / COMPARISONS).write_text(json.dumps(comparisons, indent=1, sort_keys=True) + "\n")
         (folder / "report.html").write_text(html)
         (folder / "report.md").write_text(markdown)
@@ -175,6 +195,25 @@ def _compare(
     }
     # What is hashed is what is read again.
     return json.loads(json.dumps(found, allow_nan=False))
+
+
+def _about_data(
+    store: Store, experiments: Experiments, dataset: str, content_hash: str | None
+) -> dict[str, Any]:
+    """What the report says of a dataset's current snapshot; a snapshot that is not there stops no leaderboard."""
+    if content_hash is None:
+        return {}
+    config = experiments.datasets[dataset]
+    record = store.read_pointer(record_path(dataset, content_hash))
+    try:
+        snapshot = load_snapshot(store, content_hash)
+    except StoreError as error:
+        return {"unreadable": f"The snapshot {content_hash[:12]} cannot be read: {error}"}
+    if record is None:
+        return snapshot_overview(snapshot, {})
+    lengths = {run.max_length for run in experiments.runs.values() if run.dataset == dataset}
+    verdicts = judge_snapshot(record, config.checks, lengths)
+    return {**snapshot_overview(snapshot, record), "checks": [vars(verdict) for verdict in verdicts]}
 
 
 def load_standings(store: Store, content_hash: str) -> Standings:

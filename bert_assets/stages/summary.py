@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,40 @@ def snapshot_summary(snapshot: BuiltSnapshot | Snapshot) -> dict[str, Any]:
         "preview": preview,
         "counts": getattr(snapshot, "record", {}).get("counts", {}),
     }
+
+
+def snapshot_overview(snapshot: Snapshot, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says of a snapshot, from its labels and its record alone: no text is read.
+
+    `rows` per split; `labels` and `words` as `labels` and `lengths` of `snapshot_summary`; `counts` of rows read, kept
+    and dropped, and the `source`, as far as the record says.
+    """
+    splits = {split: snapshot.table(split, ["label"]) for split in snapshot.rows}
+    edges = _number_edges(splits) if snapshot.class_names is None else None
+    words = (record.get("figures") or {}).get("words") or {}
+    return {
+        "snapshot": snapshot.content_hash,
+        "rows": dict(snapshot.rows),
+        "labels": {
+            split: _label_counts(table.column("label"), snapshot.class_names, edges)
+            for split, table in splits.items()
+        },
+        "words": {
+            split: _histogram(np.array(counts["words"]), np.array(counts["rows"]), WORD_BINS)
+            for split, counts in words.items()
+            if counts["words"]
+        },
+        "counts": record.get("counts") or {},
+        "source": _source_name(record.get("source") or {}),
+    }
+
+
+def _source_name(source: Mapping[str, Any]) -> str | None:
+    files = source.get("files") or []
+    if not files:
+        return source.get("name")
+    first = str(files[0]["path"])
+    return first if len(files) == 1 else f"{first} and {len(files) - 1} more"
 
 
 def _words(snapshot: BuiltSnapshot | Snapshot, split: str, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:

@@ -1,78 +1,124 @@
-"""Learning curves: one small panel per run, on common axes."""
+"""Learning curves: one small panel per configuration, its seeds over each other, on common axes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bert_assets.stages.plots import curve, smoothed
 from bert_assets.stages.report.drawings import Axis, path_data
 from bert_assets.stages.report.elements import Markup, el, isolated
-from bert_assets.stages.report.rows import headline_of
-from bert_assets.stages.report.wording import format_count, format_figure, plain_text
+from bert_assets.stages.report.subject import Row, Subject
+from bert_assets.stages.report.wording import format_count, format_figure, plain_text, plural
 
-MAX_CURVES = 24
+MOST_CONFIGURATIONS = 12
+MOST_SEEDS = 6
+MOST_POINTS = 80
+
+Points = list[tuple[float, float]]
 
 
-def learning_curves(rows: list[dict[str, Any]], details: dict[str, dict[str, Any]]) -> Markup | None:
-    """Loss over steps, one small panel per run on common axes."""
-    drawn = []
-    for row in rows:
-        progress = (details.get(row["run"]) or {}).get("progress") or []
-        train, validation = curve(progress, "train", "loss"), curve(progress, "evaluation", "validation_loss")
-        if train or validation:
-            drawn.append((row, train, validation))
-    if not drawn:
+def curves_section(subject: Subject) -> Markup | None:
+    groups: dict[str, list[Row]] = {}
+    for row in subject.rows:
+        name = row["configuration"] if not row["stale"] else f"{row['configuration']} (earlier snapshot)"
+        groups.setdefault(name, []).append(row)
+    # The progress of a run is read from its file, so that of no more runs than are drawn.
+    panels = []
+    for name, rows in list(groups.items())[:MOST_CONFIGURATIONS]:
+        curves = [_curves(subject, row) for row in rows[:MOST_SEEDS]]
+        if any(train or validation for train, validation in curves):
+            panels.append((name, rows, curves))
+    if not panels:
         return None
-    shown = drawn[:MAX_CURVES]
-    last_step = max(step for _, train, validation in shown for step, _ in (*train, *validation))
-    lines = []
-    for row, train, validation in shown:
-        smooth = smoothed([v for _, v in train]) if len(train) > 30 else [v for _, v in train]
-        points = list(zip((step for step, _ in train), smooth, strict=True))
-        stride = max(1, len(points) // 120)
-        lines.append((row, points[::stride] + (points[-1:] if stride > 1 else []), validation))
-    values = [v for _, train, validation in lines for _, v in (*train, *validation)]
-    x = Axis(0, max(last_step, 1), 34, 232, ticks=4)
-    y = Axis(min(0.0, *values), max(*values, 1e-9) * 1.04, 118, 8, ticks=5)
-    panels = [_curve_panel(row, train, validation, x, y) for row, train, validation in lines]
-    caption = el(
-        "p",
+    points = [point for _, _, curves in panels for lines in curves for line in lines for point in line]
+    x = Axis(0, max(1.0, *(step for step, _ in points)), 34, 232, ticks=4)
+    losses = [loss for _, loss in points]
+    y = Axis(min(0.0, *losses), max(1e-9, *losses) * 1.04, 118, 8, ticks=5)
+    caption = [
         el("span", class_="key train"),
         "training loss ",
         el("span", class_="key test"),
-        "validation loss, ringed where lowest. Steps and loss share their axes across panels.",
-        f" The first {len(shown)} of {len(drawn)} runs." if len(shown) < len(drawn) else None,
-        class_="caption",
+        "validation loss, ringed where lowest. Each line is a seed; steps and loss share their axes across panels.",
+    ]
+    if (left := len(groups) - MOST_CONFIGURATIONS) > 0:
+        caption.append(
+            f" The {MOST_CONFIGURATIONS} best on validation; {plural(left, 'further configuration')} left out."
+        )
+    drawn = [_panel(subject, name, rows, curves, x, y) for name, rows, curves in panels]
+    return el(
+        "section",
+        el("h3", "Learning curves"),
+        el("p", caption, class_="caption"),
+        el("div", drawn, class_="multiples"),
     )
-    return el("section", el("h3", "Learning curves"), caption, el("div", panels, class_="multiples"))
 
 
-def _curve_panel(
-    row: dict[str, Any],
-    train: list[tuple[int, float]],
-    validation: list[tuple[int, float]],
+def _curves(subject: Subject, row: Row) -> tuple[Points, Points]:
+    """Training loss, smoothed and thinned, and validation loss of a run, as `(step, loss)`."""
+    progress = subject.detail(row["run"], "progress") or []
+    train, validation = curve(progress, "train", "loss"), curve(progress, "evaluation", "validation_loss")
+    values = [value for _, value in train]
+    points = list(
+        zip((step for step, _ in train), smoothed(values) if len(train) > 30 else values, strict=True)
+    )
+    return _thinned(points), _thinned([(float(step), value) for step, value in validation])
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> Points:
+    stride = max(1, -(-len(points) // MOST_POINTS))
+    last = points[-1:] if points and (len(points) - 1) % stride else []
+    return [*points[::stride], *last]
+
+
+def _panel(
+    subject: Subject,
+    name: str,
+    rows: Sequence[Row],
+    curves: Sequence[tuple[Points, Points]],
     x: Axis,
     y: Axis,
 ) -> Markup:
-    parts: list[Markup] = []
+    parts: list[Any] = []
     for tick in y.ticks:
-        parts.append(el("line", x1=x.start, x2=x.end, y1=y(tick), y2=y(tick), class_="grid"))
+        parts.append(el("line", x1=x.start, x2=x.end, y1=y(tick), y2=y(tick), class_="grid-line"))
         parts.append(
             el("text", y.text(tick), x=x.start - 5, y=y(tick) + 3.5, text_anchor="end", class_="tick")
         )
     for tick in x.ticks:
-        parts.append(el("text", format_count(tick), x=x(tick), y=133, text_anchor="middle", class_="tick"))
-    if train:
-        parts.append(el("path", d=path_data((x(s), y(v)) for s, v in train), class_="line train"))
-    if validation:
-        parts.append(el("path", d=path_data((x(s), y(v)) for s, v in validation), class_="line test"))
-        parts += [el("circle", cx=x(s), cy=y(v), r=2.4, class_="dot test") for s, v in validation]
-        step, value = min(validation, key=lambda point: (point[1], point[0]))
-        parts.append(el("circle", cx=x(step), cy=y(value), r=5.5, class_="ring"))
-    label = f"loss over steps of {plain_text(row['run'])}"
-    figure = f"{format_figure(row['headline'], headline_of(row, 'validation')[0])} validation"
+        parts.append(el("text", _steps(tick), x=x(tick), y=133, text_anchor="middle", class_="tick"))
+    several = " several" if len(curves) > 1 else ""
+    for kind, place in (("train", 0), ("test", 1)):
+        for lines in curves:
+            if lines[place]:
+                path = path_data((x(step), y(loss)) for step, loss in lines[place])
+                parts.append(el("path", d=path, class_=f"line {kind}{several}"))
+    for _, validation in curves:
+        if validation:
+            step, loss = min(validation, key=lambda point: (point[1], point[0]))
+            parts.append(el("circle", cx=x(step), cy=y(loss), r=3.6, class_="ring"))
+    headline = subject.headline
+    values = [row[f"validation_{headline}"] for row in rows if row.get(f"validation_{headline}") is not None]
+    mean = format_figure(headline, sum(values) / len(values) if values else None)
+    about = [f"{mean} validation"]
+    if len(rows) > 1:
+        about.append(
+            plural(len(rows), "seed")
+            if len(rows) <= MOST_SEEDS
+            else f"{MOST_SEEDS} of {plural(len(rows), 'seed')}"
+        )
     return el(
         "figure",
-        el("figcaption", isolated(row["run"]), el("small", figure)),
-        el("svg", parts, viewBox="0 0 240 140", role="img", aria_label=label),
+        el("figcaption", isolated(name), el("small", ", ".join(about))),
+        el(
+            "svg",
+            parts,
+            viewBox="0 0 240 140",
+            role="img",
+            aria_label=f"loss over steps of {plain_text(name)}",
+        ),
     )
+
+
+def _steps(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 10_000 else format_count(value)

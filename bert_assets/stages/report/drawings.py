@@ -1,13 +1,20 @@
-"""Drawings as inline SVG, in the colours of the style sheet."""
+"""Axes and marks as inline SVG, in the colours of the style sheet."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bert_assets.stages.report.elements import Markup, el
-from bert_assets.stages.report.wording import format_figure, format_number
+from bert_assets.stages.report.wording import format_number
+
+Interval = tuple[float, float]
+
+# Marks beside each other in a table share a scale. What lies far from everything else would squeeze it.
+FAR = 0.4
+MOST_FAR = 1 / 3
+MOST_ARROWS = 8
 
 
 class Axis:
@@ -30,112 +37,116 @@ class Axis:
         digits = max(0, -math.floor(math.log10(self.step * scale) + 1e-9))
         return format_number(value * scale + 0.0, digits)
 
+    def clipped(self, value: float) -> float:
+        """The place of the value, or the end of the axis that it lies beyond."""
+        return self(min(max(value, self.low), self.high))
 
-def flat(figure: tuple[float | None, tuple[float, float] | None]) -> list[float]:
-    value, interval = figure
-    return [v for v in (value, *(interval or ())) if v is not None]
+
+class LogAxis(Axis):
+    """A logarithmic scale of times, whose ticks are times that a person would say."""
+
+    STEPS = (
+        *(k * 10.0**e for e in (-3, -2, -1, 0) for k in (1, 2, 5)), 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+        1200.0, 1800.0, 3600.0, 7200.0, 18000.0, 36000.0, 86400.0, 172800.0, 432000.0, 864000.0,
+    )  # fmt: skip
+
+    def __init__(self, low: float, high: float, start: float, end: float, ticks: int = 5) -> None:
+        low, high = max(low, 1e-3), max(high, 2e-3)
+        # No narrower than a factor of two, with a little air on both sides.
+        air = max(1.12, math.sqrt(2 / (high / low))) if high / low < 2 else 1.12
+        self.low, self.high, self.start, self.end, self.step = low / air, high * air, start, end, 1
+        inside = [step for step in self.STEPS if self.low <= step <= self.high]
+        self.ticks = inside[:: max(1, math.ceil(len(inside) / ticks))]
+
+    def __call__(self, value: float) -> float:
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return round(self.start + share * (self.end - self.start), 2)
 
 
-def axis_labels(axis: Axis | None, metric: str) -> Markup | None:
+def shared_axis(groups: Sequence[Sequence[float]], start: float, end: float, ticks: int = 6) -> Axis | None:
+    """One scale for the marks of many rows, the values of each being a group.
+
+    Few rows far off the others are left outside: `mark` draws an arrow for them.
+    """
+    kept = [group for group in groups if group]
+    if not kept:
+        return None
+    spare = min(MOST_ARROWS, math.floor(len(kept) * MOST_FAR))
+    while inner := _narrower(kept, spare):
+        kept, spare = inner, spare - (len(kept) - len(inner))
+    low, high = _ends(kept)
+    pad = 0.06 * (high - low) or 0.02
+    return Axis(low - pad, high + pad, start, end, ticks=ticks)
+
+
+def _narrower(groups: list[Sequence[float]], spare: int) -> list[Sequence[float]] | None:
+    """The groups without the fewest, at most `spare`, of the lowest and highest ones, so that they span far less."""
+    low, high = _ends(groups)
+    for left_out in range(1, spare + 1):
+        for highest in range(left_out + 1):
+            inner = sorted(groups, key=max)[: len(groups) - highest]
+            inner = sorted(inner, key=min)[left_out - highest :]
+            bottom, top = _ends(inner)
+            if top - bottom < FAR * (high - low):
+                return inner
+    return None
+
+
+def _ends(groups: Sequence[Sequence[float]]) -> Interval:
+    return min(map(min, groups)), max(map(max, groups))
+
+
+def axis_labels(axis: Axis | None, scale: float, **attributes: Any) -> Markup | None:
     if not axis:
         return None
-    scale = 100 if metric == "accuracy" else 1
     marks = [
         el("text", axis.text(tick, scale), x=axis(tick), y=13, text_anchor="middle", class_="tick")
         for tick in axis.ticks
     ]
     lines = [el("line", x1=axis(tick), x2=axis(tick), y1=17, y2=20, class_="rule") for tick in axis.ticks]
-    return el("svg", marks, lines, viewBox="0 0 260 20", aria_hidden="true")
+    return el("svg", marks, lines, viewBox="0 0 260 20", aria_hidden="true", **attributes)
 
 
-def interval_marks(
-    axis: Axis | None,
-    validation: float | None,
-    validation_interval: tuple[float, float] | None,
-    test: float | None,
-    test_interval: tuple[float, float] | None,
-) -> Markup | None:
-    if not axis:
-        return None
-    drawn: list[Markup] = [
-        el("line", x1=axis(tick), x2=axis(tick), y1=0, y2=30, class_="grid") for tick in axis.ticks
+def grid_lines(axis: Axis, height: float) -> list[Markup]:
+    return [
+        el("line", x1=axis(tick), x2=axis(tick), y1=0, y2=height, class_="grid-line") for tick in axis.ticks
     ]
-    for kind, y, value, interval in (
-        ("test", 11, test, test_interval),
-        ("validation", 21, validation, validation_interval),
-    ):
-        if interval:
-            drawn.append(
-                el("line", x1=axis(interval[0]), x2=axis(interval[1]), y1=y, y2=y, class_=f"range {kind}")
-            )
-        if value is not None:
-            drawn.append(
-                el("circle", cx=axis(value), cy=y, r=4 if kind == "test" else 3, class_=f"dot {kind}")
-            )
-    return el(
-        "svg", drawn, viewBox="0 0 260 30", role="img", aria_label="intervals, as in the figures beside"
-    )
+
+
+def mark(
+    axis: Axis, y: float, kind: str, value: float | None, interval: Interval | None, radius: float = 4
+) -> list[Markup]:
+    """A value with its interval at the height y; an arrow at the end of the axis stands for what lies beyond it."""
+    drawn: list[Markup] = []
+    if interval and interval[1] >= axis.low and interval[0] <= axis.high:
+        x1, x2 = axis.clipped(interval[0]), axis.clipped(interval[1])
+        drawn.append(el("line", x1=x1, x2=x2, y1=y, y2=y, class_=f"range {kind}"))
+    if value is None:
+        return drawn
+    if axis.low <= value <= axis.high:
+        drawn.append(el("circle", cx=axis(value), cy=y, r=radius, class_=f"dot {kind}"))
+    else:
+        end, towards = (axis.start, 1) if value < axis.low else (axis.end, -1)
+        tip, back = end - 4 * towards, end + 3 * towards
+        drawn.append(
+            el("path", d=f"M{tip:g},{y:g}L{back:g},{y - 4:g}L{back:g},{y + 4:g}Z", class_=f"dot {kind}")
+        )
+    return drawn
+
+
+def seed_dots(axis: Axis, y: float, values: Iterable[float]) -> list[Markup]:
+    """One small dot per seed, where it lies within the axis."""
+    return [
+        el("circle", cx=axis(value), cy=y, r=2.1, class_="seed")
+        for value in values
+        if axis.low <= value <= axis.high
+    ]
+
+
+def strip(*marks: Iterable[Markup], height: float = 30, label: str) -> Markup:
+    """Marks as a drawing in a table's cell, on the axis that stands over its column."""
+    return el("svg", *map(list, marks), viewBox=f"0 0 260 {height:g}", role="img", aria_label=label)
 
 
 def path_data(points: Iterable[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:g},{y:g}" for x, y in points)
-
-
-def reliability(bins: list[dict[str, Any]], error: float | None, split: str) -> Markup:
-    filled = [b for b in bins if b["rows"]]
-    most = max(b["rows"] for b in filled)
-    x, y = Axis(0, 1, 34, 232), Axis(0, 1, 170, 8)
-    parts = [el("line", x1=x(0), y1=y(0), x2=x(1), y2=y(1), class_="ideal")]
-    for tick in (0, 0.5, 1):
-        parts.append(
-            el("text", f"{tick:g}", x=x.start - 5, y=y(tick) + 3.5, text_anchor="end", class_="tick")
-        )
-        parts.append(el("text", f"{tick:g}", x=x(tick), y=230, text_anchor="middle", class_="tick"))
-        parts.append(el("line", x1=x.start, x2=x.end, y1=y(tick), y2=y(tick), class_="grid"))
-    for b in filled:
-        height = round(36 * b["rows"] / most, 2)
-        width = round(x(b["high"]) - x(b["low"]) - 1, 2)
-        parts.append(
-            el("rect", x=x(b["low"]) + 0.5, y=216 - height, width=width, height=height, class_="column")
-        )
-    parts.append(
-        el("path", d=path_data((x(b["confidence"]), y(b["accuracy"])) for b in filled), class_="line test")
-    )
-    parts += [
-        el("circle", cx=x(b["confidence"]), cy=y(b["accuracy"]), r=2.8, class_="dot test") for b in filled
-    ]
-    caption = f"Calibration on {split}: accuracy over confidence, rows per bin below"
-    small = el("small", f"ECE {format_figure('ece', error)}")
-    label = "accuracy against confidence"
-    return el(
-        "figure",
-        el("figcaption", caption, small),
-        el("svg", parts, viewBox="0 0 240 236", role="img", aria_label=label, class_="narrow"),
-    )
-
-
-def residuals(histogram: dict[str, Any], split: str) -> Markup:
-    edges, counts = histogram["edges"], histogram["counts"]
-    x, y = Axis(edges[0], edges[-1], 10, 310, ticks=5), Axis(0, max(counts), 130, 8)
-    parts = [
-        el(
-            "rect",
-            x=x(low) + 0.5,
-            y=y(count),
-            width=round(max(0.5, x(high) - x(low) - 1), 2),
-            height=round(130 - y(count), 2),
-            class_="column solid",
-        )
-        for low, high, count in zip(edges, edges[1:], counts, strict=False)
-    ]
-    parts += [
-        el("text", x.text(tick), x=x(tick), y=146, text_anchor="middle", class_="tick") for tick in x.ticks
-    ]
-    if edges[0] <= 0 <= edges[-1]:
-        parts.append(el("line", x1=x(0), x2=x(0), y1=4, y2=130, class_="ideal"))
-    caption = f"Residuals on {split}: prediction minus target"
-    return el(
-        "figure",
-        el("figcaption", caption),
-        el("svg", parts, viewBox="0 0 320 152", role="img", aria_label=caption, class_="narrow"),
-    )

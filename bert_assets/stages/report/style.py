@@ -5,7 +5,7 @@ from __future__ import annotations
 CSS = """
 :root {
   --paper: #fdfcfa; --ink: #1d1c1a; --muted: #66625b; --rule: #d9d5cd; --soft: #f3f0ea; --grid: #e9e5de;
-  --accent: #00609b; --fill: #0072b2; --second: #8a857c; --warn: #a84300;
+  --accent: #00609b; --fill: #0072b2; --second: #8a857c; --warn: #a84300; --good: #1d6b45; --deep: #0072b2;
   --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "Source Serif 4", "Noto Serif", Georgia, "DejaVu Serif", serif;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", "DejaVu Sans", sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace;
@@ -13,13 +13,13 @@ CSS = """
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #16181b; --ink: #e6e3dd; --muted: #a09b92; --rule: #3a3d42; --soft: #1e2125; --grid: #2b2e33;
-    --accent: #6cbcf0; --fill: #3f9fdc; --second: #8d8a84; --warn: #f0975c;
+    --accent: #6cbcf0; --fill: #3f9fdc; --second: #8d8a84; --warn: #f0975c; --good: #6fcf9b; --deep: #1f6fa8;
   }
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 1.0625rem/1.55 var(--serif); }
-main { max-width: 66rem; margin: 0 auto; padding: 3.5rem 1.5rem 4rem; }
+main { max-width: 72rem; margin: 0 auto; padding: 3.5rem 1.5rem 4rem; }
 h1, h2, h3 { font-weight: 600; line-height: 1.2; text-wrap: balance; overflow-wrap: anywhere; }
 h1 { font-size: 2.4rem; margin: 0; letter-spacing: -0.015em; }
 h2 { font-size: 1.65rem; margin: 0 0 1.25rem; padding-top: 0.9rem; border-top: 2px solid var(--ink); }
@@ -39,6 +39,34 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr
 dl div { border-top: 1px solid var(--rule); padding-top: 0.3rem; min-width: 0; }
 dt { font-size: 0.75rem; color: var(--muted); overflow-wrap: anywhere; }
 dd { margin: 0; font-size: 0.92rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.mark { font: 600 0.7em var(--mono); color: var(--warn); border: 1px solid currentColor; border-radius: 3px; padding: 0 0.2em; margin: 0 0.1em; white-space: nowrap; }
+a { color: var(--accent); text-underline-offset: 0.15em; }
+nav { margin-top: 1.6rem; }
+nav ul { list-style: none; margin: 0; padding: 0; }
+nav li { padding: 0.5rem 0; border-bottom: 1px solid var(--rule); overflow-wrap: anywhere; }
+h4 { font: 600 0.95rem/1.3 var(--sans); margin: 1.6rem 0 0.5rem; }
+details { margin: 0.9rem 0; }
+summary { cursor: pointer; font: 500 0.92rem/1.4 var(--sans); color: var(--accent); padding: 0.25rem 0; overflow-wrap: anywhere; }
+details[open] > summary { margin-bottom: 0.6rem; }
+.badge { white-space: nowrap; font: 600 0.82rem/1.3 var(--sans); color: var(--muted); }
+.badge.better, .state.passed { color: var(--good); }
+.badge.worse, .state.failed, .state.warning { color: var(--warn); }
+.badge.reference { color: var(--accent); }
+.state { font: 600 0.82rem/1.3 var(--sans); }
+.verdicts { margin: 0.9rem 0; }
+.verdicts p { margin: 0; }
+.verdicts ul { margin: 0.2rem 0 0; padding-left: 1.3rem; max-width: 52rem; }
+.verdicts li { margin: 0.15rem 0; overflow-wrap: anywhere; }
+.count { font: 0.82rem/1.3 var(--sans); color: var(--muted); }
+.checks { list-style: none; padding: 0; margin: 0; font: 0.9rem/1.45 var(--sans); }
+.checks li { padding: 0.45rem 0; border-bottom: 1px solid var(--rule); overflow-wrap: anywhere; }
+.checks details { margin: 0.2rem 0 0; }
+.errors { font-family: var(--serif); font-size: 1rem; }
+.errors small { font-family: var(--sans); }
+.errors li { margin: 0.7rem 0; padding-left: 0.3rem; }
+.quoted { overflow-wrap: anywhere; max-width: 52rem; }
+q { quotes: none; }
+.cost { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.15fr); gap: 1.5rem 2.5rem; align-items: start; }
 table { border-collapse: collapse; width: 100%; font: 0.9rem/1.35 var(--sans); font-variant-numeric: tabular-nums lining-nums; }
 caption { text-align: left; font-size: 0.82rem; color: var(--muted); padding: 0 0 0.6rem; }
 .caption { font: 0.82rem/1.4 var(--sans); color: var(--muted); }
@@ -49,6 +77,7 @@ thead th { font-weight: 500; font-size: 0.8rem; color: var(--muted); vertical-al
 tbody th { font-weight: 500; }
 .num { text-align: right; white-space: nowrap; }
 thead .num { white-space: normal; }
+th small { font-weight: 400; }
 .strong { font-weight: 600; }
 .best th, .best td { background: color-mix(in srgb, var(--fill) 7%, transparent); }
 .runs tbody th { position: relative; padding-left: 2rem; min-width: 9rem; }
@@ -60,27 +89,41 @@ td.chart { height: 2.4rem; }
 svg { display: block; width: 100%; height: auto; }
 .tick { font: 10px var(--sans); fill: var(--muted); }
 .rule { stroke: var(--rule); }
-.grid { stroke: var(--grid); stroke-width: 1; }
+.grid-line { stroke: var(--grid); stroke-width: 1; }
+.zero { stroke: var(--muted); stroke-width: 1; }
 .ideal { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 3 3; }
 .range { stroke-linecap: round; }
 .range.test { stroke: var(--fill); stroke-width: 3; opacity: 0.55; }
+.range.thin { stroke-width: 1.5; opacity: 0.45; }
+.range.baseline, .range.undecided { stroke: var(--second); stroke-width: 3; opacity: 0.55; }
+.range.better { stroke: var(--good); stroke-width: 3; opacity: 0.6; }
+.range.worse { stroke: var(--warn); stroke-width: 3; opacity: 0.6; }
 .range.validation { stroke: var(--second); stroke-width: 1.5; opacity: 0.8; }
 .dot.test { fill: var(--fill); }
+.dot.baseline, .dot.undecided { fill: var(--second); }
+.dot.better { fill: var(--good); }
+.dot.worse { fill: var(--warn); }
+.seed { fill: var(--ink); opacity: 0.5; }
+.front { fill: none; stroke: var(--fill); stroke-width: 1; stroke-dasharray: 4 3; opacity: 0.8; }
+.point { font: 10px var(--sans); fill: var(--ink); }
+.point.strong { font-weight: 700; }
 .dot.validation { fill: var(--paper); stroke: var(--second); stroke-width: 1.5; }
+.line.several { stroke-width: 1.2; opacity: 0.7; }
 .line { fill: none; stroke-linejoin: round; stroke-width: 1.6; }
 .line.train { stroke: var(--second); }
 .line.test { stroke: var(--fill); }
 .ring { fill: none; stroke: var(--fill); stroke-width: 1.2; }
 .column { fill: var(--fill); opacity: 0.45; }
 .column.solid { opacity: 0.8; }
+.key-seed { display: inline-block; width: 0.3rem; height: 0.3rem; margin: 0 0.4rem 0.15rem 0.4rem; border-radius: 50%; background: var(--ink); opacity: 0.6; }
 .key { display: inline-block; width: 1.1rem; height: 0; margin: 0 0.4rem 0.25rem 0; border-top: 3px solid var(--fill); border-radius: 2px; }
 * + .key { margin-left: 0.7rem; }
 .key.validation, .key.train { border-top: 2px solid var(--second); }
 .stale { margin-top: 2.75rem; padding-left: 1.2rem; border-left: 3px solid var(--warn); }
 .stale h3 { margin-top: 0; color: var(--warn); }
-.note { color: var(--muted); }
+.note { color: var(--muted); font: 0.92rem/1.5 var(--sans); max-width: 52rem; }
 .multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(14.5rem, 1fr)); gap: 1.4rem 1.6rem; }
-.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 2rem 2.5rem; align-items: start; margin-top: 1rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: 2rem 2.5rem; align-items: start; margin-top: 1rem; }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
 figcaption { font: 500 0.85rem/1.35 var(--sans); margin-bottom: 0.5rem; overflow-wrap: anywhere; }
 .wide { grid-column: 1 / -1; }
@@ -88,6 +131,13 @@ figcaption { font: 500 0.85rem/1.35 var(--sans); margin-bottom: 0.5rem; overflow
 svg.narrow { max-width: 24rem; }
 .scroll { overflow-x: auto; }
 .scroll + p { margin-top: 1.5rem; }
+.dense { font-size: 0.82rem; }
+.dense th, .dense td { padding: 0.2rem 0.6rem; }
+.phone-axis { display: none; }
+td.verdict { min-width: 11rem; }
+.words { font-size: 0.85rem; min-width: 8rem; }
+.is-baseline th, .is-baseline td { color: var(--muted); }
+.group th { padding-top: 1rem; color: var(--muted); font-weight: 500; }
 .matrix { font-size: 0.85rem; }
 .matrix th { overflow-wrap: normal; }
 .share { position: relative; min-width: 6rem; z-index: 0; }
@@ -95,9 +145,9 @@ svg.narrow { max-width: 24rem; }
 .confusion td { text-align: center; border: 2px solid var(--paper); padding: 0.55rem; }
 .confusion th { border: 0; }
 .confusion thead th { text-align: center; }
-.cell { background: color-mix(in srgb, var(--fill) var(--share), var(--soft)); }
+.cell { background: color-mix(in srgb, var(--deep) var(--share), var(--soft)); }
 .cell.deep { color: #fff; font-weight: 600; }
-.command { white-space: nowrap; }
+code[title] { white-space: nowrap; }
 ol { font: 0.9rem/1.5 var(--sans); padding-left: 1.6rem; }
 footer { margin-top: 4rem; font-size: 0.95rem; color: var(--muted); }
 footer h2 { font-size: 1.1rem; color: var(--ink); border-top-width: 1px; margin-bottom: 0.6rem; }
@@ -107,8 +157,9 @@ footer h2 { font-size: 1.1rem; color: var(--ink); border-top-width: 1px; margin-
   h1 { font-size: 1.8rem; }
   .lead { padding: 1.1rem 1rem 0.8rem; }
   dl { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
-  .panels { grid-template-columns: minmax(0, 1fr); }
-  .multiples { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 1rem; }
+  .panels, .cost { grid-template-columns: minmax(0, 1fr); }
+  .phone-axis { display: block; margin: 0.4rem 0.5rem 0; width: calc(100% - 1rem); }
+  .multiples { grid-template-columns: minmax(0, 1fr); gap: 1.4rem; }
   .runs, .plain, .runs caption, .runs tbody, .plain tbody, .runs tr, .plain tr, .runs tbody th, .plain tbody th, .runs td, .plain td { display: block; width: auto; }
   .runs thead, .plain thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   .runs tr, .plain tr { border-bottom: 1px solid var(--rule); padding: 0.7rem 0; }
@@ -120,16 +171,17 @@ footer h2 { font-size: 1.1rem; color: var(--ink); border-top-width: 1px; margin-
   td[data-label]::before { order: -2; }
   .best { background: color-mix(in srgb, var(--fill) 7%, transparent); }
   .best th, .best td { background: none; }
-  .command { white-space: normal; }
   .stale { padding-left: 0.8rem; }
 }
 @media print {
-  :root { --paper: #fff; --ink: #000; --muted: #555; --rule: #bbb; --soft: #f4f4f4; --grid: #e4e4e4; --accent: #00609b; --fill: #0072b2; --second: #777; --warn: #a84300; }
+  :root { --paper: #fff; --ink: #000; --muted: #555; --rule: #bbb; --soft: #f4f4f4; --grid: #e4e4e4; --accent: #00609b; --fill: #0072b2; --second: #777; --warn: #a84300; --good: #1d6b45; --deep: #0072b2; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   @page { margin: 16mm; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
-  h2, h3, figcaption, .caption { break-after: avoid; }
+  h2, h3, h4, figcaption, .caption { break-after: avoid; }
+  nav { display: none; }
+  .scroll { overflow: visible; }
   tr, .lead, figure { break-inside: avoid; }
 }
 """

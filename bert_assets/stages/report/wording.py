@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import re
 import shlex
+import unicodedata
 from typing import Any
 
-DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
-
-
-HOW_CHOSEN = (
-    "Runs are ranked by their validation figure and reported on test, so that choosing does not flatter."
-)
-
-
-WHAT_INTERVALS_SAY = (
-    "Intervals are 95% bootstrap intervals (BCa) over the rows of the split. They say how far a figure could move on "
-    "other rows like these, not how far it would move with another seed: two runs whose intervals overlap are not "
-    "shown to differ, and two that do not overlap may still differ by the luck of a seed."
-)
-
-
+DASH, MINUS, NARROW = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
+VERDICTS = ("better", "worse", "not distinguishable")
+SIGNS = {"better": "▲", "worse": "▼", "not distinguishable": "≈", "reference": "●"}
 STALE_NOTE = (
     "These runs were trained and measured on an earlier snapshot of the dataset. Their figures are over other rows, "
-    "so they are not ranked and do not compare with those above. Running one again trains it on the current snapshot."
+    "so they are not ranked and do not compare with those above. `bert-assets run RUN` trains one again on the current "
+    "snapshot."
 )
+NOTHING_YET = "No run has been evaluated yet. `bert-assets run NAME` trains and evaluates one."
 
-
-NO_TEST_NOTE = (
-    "The test split has no labels, so the only figure is the validation figure that the run was chosen by, "
-    "which flatters it."
+# What is not seen but changes what is seen, or hides that two names differ: soft hyphen, zero-width spaces and
+# joiners of words, marks and controls of direction. The joiners of Persian, Indic scripts and emoji do their work
+# between letters; beside ASCII they only hide.
+INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    "|(?:^|(?<=[ -~]))[\u200c\u200d]|[\u200c\u200d](?=[ -~]|$)"
 )
 
 
@@ -46,15 +39,37 @@ def format_number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
+def metric_scale(metric: str) -> tuple[int, int]:
+    """What a metric is multiplied by and the digits behind the point: accuracy is written in per cent."""
+    return (100, 1) if metric == "accuracy" else (1, 3)
+
+
 def format_figure(metric: str, value: float | None) -> str:
     if value is None:
         return DASH
-    return f"{format_number(100 * value, 1)}%" if metric == "accuracy" else format_number(value, 3)
+    scale, digits = metric_scale(metric)
+    return format_number(scale * value, digits) + ("%" if scale == 100 else "")
 
 
 def format_interval(metric: str, low: float, high: float) -> str:
-    scale, digits = (100, 1) if metric == "accuracy" else (1, 3)
+    scale, digits = metric_scale(metric)
     return f"[{format_number(scale * low, digits)}, {format_number(scale * high, digits)}]"
+
+
+def format_difference(metric: str, value: float | None, *, unit: bool = False) -> str:
+    """A signed difference; of accuracies in percentage points."""
+    if value is None:
+        return DASH
+    scale, digits = metric_scale(metric)
+    text = format_number(scale * value, digits)
+    sign = "" if text.startswith(MINUS) else "+"
+    return f"{sign}{text}{' points' if unit and scale == 100 else ''}"
+
+
+def format_p(value: float | None) -> str:
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def format_duration(seconds: float | None) -> str:
@@ -72,7 +87,7 @@ def format_count(value: float | None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def format_setting(value: Any) -> str:
@@ -96,10 +111,23 @@ def plain_text(value: Any) -> str:
     )
 
 
-def undirected_text(value: Any) -> str:
-    """Plain text without direction controls, for running text, where nothing isolates what they would reorder."""
-    return re.sub("[\\u202a-\\u202e\\u2066-\\u2069]", "\N{REPLACEMENT CHARACTER}", plain_text(value))
+def code_point(character: str) -> str:
+    return f"U+{ord(character):04X}"
 
 
-def rebuild_command(run: str) -> str:
-    return f"bert-assets run {shlex.quote(plain_text(run))}"
+def character_name(character: str) -> str:
+    return unicodedata.name(character, "a control character").lower()
+
+
+def visible_text(value: Any) -> str:
+    """Plain text in which what is invisible is named, as [U+200B]: for places where nothing isolates a text."""
+    return INVISIBLE.sub(lambda match: f"[{code_point(match[0])}]", plain_text(value))
+
+
+def shortened(value: Any, length: int) -> str:
+    text = plain_text(value)
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def reproduce_command(run: str) -> str:
+    return f"bert-assets reproduce {shlex.quote(plain_text(run))}"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.measure import Settings, default_model
 
-STAGES = ("training", "inference")
+STAGES = ("training", "inference", "overhead", "leaderboard")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from benchmarks.results import Entry, machine, table, write_entries, write_secti
 from bert_assets_tests.world import make_world
 
 COMMAND = "make bench ARGS='--stage overhead'"
-RUN = "  {name}: {{dataset: small, model: scratch/tiny, device: cpu, epochs: 2, batch_size: 16, learning_rate: 1.0e-3, max_length: 24{more}}}\n"
+RUN = "  {name}: {{dataset: small, model: scratch/tiny, device: cpu, epochs: 2, batch_size: 16, max_length: 24{more}}}\n"
 DATASET = """
 datasets:
   small:
@@ -40,7 +40,10 @@ def run(settings: Settings) -> None:
         folder = Path(parent)
         parts = [
             loading(settings, folder),
-            cold(settings, make_project(folder / "cold", RUN.format(name="one", more=""))),
+            cold(
+                settings,
+                make_project(folder / "cold", RUN.format(name="one", more=", learning_rate: 1.0e-3")),
+            ),
             warm(make_project(folder / "warm", RUN.format(name="twelve", more=GRID))),
         ]
         if not settings.quick:
@@ -79,7 +82,10 @@ def loading(settings: Settings, parent: Path) -> tuple[list[Entry], list[str]]:
     few, many = (
         make_project(
             parent / f"load-{count}",
-            "".join(RUN.format(name=f"run-{number}", more=f", seed: {number}") for number in range(count)),
+            "".join(
+                RUN.format(name=f"run-{number}", more=f", learning_rate: 1.0e-3, seed: {number}")
+                for number in range(count)
+            ),
         )
         for count in (5, 500)
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 import bert_assets
 from bert_assets.config import schema, sweeps
 from bert_assets.config.grid import ABBREVIATIONS
+from bert_assets.config.presets import PRESETS
 
 REPOSITORY = Path(bert_assets.__file__).parent.parent
 EXPERIMENTS = REPOSITORY / "docs" / "experiments.md"
@@ -65,15 +66,24 @@ def abbreviations() -> str:
     return "\n".join([*lines, *(f"| `{key}` | `{short}` |" for key, short in ABBREVIATIONS.items())])
 
 
+def presets() -> str:
+    lines = ["| preset | texts | GLUE's metrics |", "|---|---|---|"]
+    for name, preset in PRESETS.items():
+        texts = ", ".join(f"`{column}`" for column in (preset.text, preset.text_pair) if column)
+        lines.append(f"| `{name}` | {texts} | {', '.join(f'`{metric}`' for metric in preset.metrics)} |")
+    return "\n".join(lines)
+
+
 def tables() -> dict[str, str]:
     return {
         **{name: table_of(model) for name, model in TABLES.items()},
         "checks": checks_table(),
         "abbreviations": abbreviations(),
+        "presets": presets(),
     }
 
 
-@pytest.mark.parametrize("name", [*TABLES, "checks", "abbreviations"])
+@pytest.mark.parametrize("name", [*TABLES, "checks", "abbreviations", "presets"])
 def test_every_key_is_documented_with_its_default(name):
     assert block(name, tables()[name]) in EXPERIMENTS.read_text()
 

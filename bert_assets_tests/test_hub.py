@@ -150,14 +150,35 @@ def test_of_two_validation_genres_the_matched_one_is_taken(put):
 
 def test_two_splits_that_could_be_validation_are_not_guessed(put):
     put({"train": rows_of(6), "dev": rows_of(6), "valid": rows_of(6)})
-    with pytest.raises(UserError, match=r"has both 'valid' and 'dev'.* Export the ones to use to files"):
+    with pytest.raises(
+        UserError,
+        match=r"has both 'valid' and 'dev'.* source: \{splits: \{train: \.\.\., validation: valid\}\}",
+    ):
         build()
+
+
+def test_splits_that_are_named_are_taken_and_may_come_from_another_configuration(put, monkeypatch):
+    parts = {
+        "a": datasets.DatasetDict({"all": datasets.Dataset.from_dict(rows_of(12), features=FEATURES)}),
+        "b": datasets.DatasetDict({"dev": datasets.Dataset.from_dict(rows_of(4), features=FEATURES)}),
+    }
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, config, **_: parts[config])
+    built = build(
+        source={"config": "a", "splits": {"train": "all", "validation": "b/dev"}}, splits={"test": 0}
+    )
+    assert built.rows == {"train": 12, "validation": 4}
+    assert built.record["source"]["splits"]["validation"] == {"hub_split": "b/dev", "rows": 4}
+    with pytest.raises(
+        UserError, match=r"no split named 'b/deb', .* its splits are all, b/dev; did you mean"
+    ):
+        build(source={"config": "a", "splits": {"train": "all", "validation": "b/deb"}})
 
 
 def test_a_dataset_without_a_train_split_is_told(put):
     put({"all": rows_of(10)})
     with pytest.raises(
-        UserError, match=r"has no split named train; its splits are all\. Export the one to train on"
+        UserError,
+        match=r"has no split named train; its splits are all\. Say which one to train on in source: \{splits",
     ):
         build()
 

@@ -53,7 +53,8 @@ def writable_keys(cls: type[BaseModel]) -> list[str]:
     if cls is RunConfig:
         return [*(key for key in cls.model_fields if key not in GIVEN), "grid"]
     given = {DatasetConfig: GIVEN, SweepConfig: SWEEP_GIVEN}.get(cls, frozenset())
-    return [key for key in cls.model_fields if key not in given]
+    more = ["preset"] if cls is DatasetConfig else []
+    return [*(key for key in cls.model_fields if key not in given), *more]
 
 
 def _complaint(cls: type[BaseModel], settings: Mapping[str, Any], item: Any) -> Complaint:

@@ -15,6 +15,7 @@ from bert_assets.config.complaints import Complaint, check, unknown_key
 from bert_assets.config.grid import expand_entry
 from bert_assets.config.messages import did_you_mean, show
 from bert_assets.config.paths import experiments_folder, root_of
+from bert_assets.config.presets import expand_preset
 from bert_assets.config.schema import DatasetConfig, RunConfig
 from bert_assets.config.sweep_entries import expand_sweep
 from bert_assets.config.sweeps import SweepConfig
@@ -216,7 +217,12 @@ class _Merge:
     def _add_dataset(self, place: _Place, name: str, entry: dict[str, Any], path: Path) -> None:
         if problem := name_problem(name):
             self.problems.append(place.problem(problem))
-        dataset = check(DatasetConfig, entry, {"name": name})
+        settings, complaints = expand_preset(entry)
+        # Without its preset an entry would lack a source, which is not what is wrong with it.
+        if complaints:
+            self._complain(place, complaints)
+            return
+        dataset = check(DatasetConfig, settings, {"name": name})
         if isinstance(dataset, DatasetConfig):
             self.datasets[name] = dataset
             self.declared_in[f"datasets.{name}"] = path

@@ -34,6 +34,7 @@ from bert_assets.config.values import (
     Example,
     FromList,
     HubDataset,
+    HubSplits,
     Interval,
     Model,
     Seconds,
@@ -70,6 +71,10 @@ class HubSource(Config):
         default=None, description="its configuration, where it has several (sst2 of nyu-mll/glue)"
     )
     revision: Commit = Field(description=COMMIT_EXPECTED)
+    splits: HubSplits | None = Field(
+        default=None,
+        description="the hub's split, or configuration/split, for each of ours; null: by their names",
+    )
 
 
 class SplitShares(Config):

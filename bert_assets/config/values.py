@@ -20,6 +20,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _HUB_MODEL = re.compile(rf"(?:{_HUB_PART}/)?{_HUB_PART}")
 _HUB_DATASET = re.compile(rf"{_HUB_PART}/{_HUB_PART}")
+_HUB_SPLIT = re.compile(r"(?:[^\s/]+/)?\w+(?:\.\w+)*")
 _DURATION = re.compile(r"([0-9]{1,6})([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -155,6 +156,27 @@ def _hub_dataset(value: str) -> str:
 
 
 HubDataset = Annotated[str, AfterValidator(_hub_dataset)]
+
+
+def _hub_splits(value: Any) -> dict[Split, str]:
+    splits = get_args(Split)
+    if not isinstance(value, dict):
+        raise Wrong(
+            f"expected a mapping such as {{train: train, validation: validation_matched}}, got {show(value)}"
+        )
+    for split, theirs in value.items():
+        if split not in splits:
+            raise Wrong(
+                f"unknown split {show(split)}; expected {one_of(splits)}{did_you_mean(split, splits)}", split
+            )
+        if not isinstance(theirs, str) or not _HUB_SPLIT.fullmatch(theirs):
+            raise Wrong(f"expected the name of a split, or configuration/split, got {show(theirs)}", split)
+    if "train" not in value:
+        raise Wrong("the split 'train' is missing")
+    return value
+
+
+HubSplits = Annotated[dict[Split, str], BeforeValidator(_hub_splits)]
 
 ModelKind = Literal["scratch", "path", "hub"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bert_assets.config.messages import did_you_mean
 from bert_assets.config.schema import DatasetConfig, HubSource
 from bert_assets.errors import UserError
 from bert_assets.stages.arrow import pc
@@ -25,8 +26,7 @@ SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
 def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
     """The hub dataset's splits; raises UserError if it cannot be had, or its splits do not tell which is train."""
     where = f"hub dataset {source.name}" + (f" ({source.config})" if source.config else "")
-    loaded = _load(source, where)
-    chosen = _map_splits(list(loaded), where)
+    loaded, chosen = _load_splits(source, where)
     columns = choose_columns(dataset, loaded[chosen["train"]].column_names, where)
     class_names = getattr(loaded[chosen["train"]].features[columns.label], "names", None)
     tables: dict[str, pa.Table] = {}
@@ -66,11 +66,11 @@ def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
     )
 
 
-def _load(source: HubSource, where: str) -> Any:
+def _load(source: HubSource, config: str | None, where: str) -> Any:
     import datasets
 
     try:
-        return datasets.load_dataset(source.name, source.config, revision=source.revision)
+        return datasets.load_dataset(source.name, config, revision=source.revision)
     # What comes out depends on the versions of four libraries, on the network and on the repository; what the user
     # can do about it is the same.
     except Exception as error:
@@ -82,21 +82,38 @@ def _load(source: HubSource, where: str) -> Any:
         ) from None
 
 
+def _load_splits(source: HubSource, where: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The hub's splits by name, and which of them is which of ours; a split of another configuration as `config/split`."""
+    loaded = dict(_load(source, source.config, where))
+    if source.splits is None:
+        return loaded, _map_splits(list(loaded), where)
+    for theirs in source.splits.values():
+        config = theirs.rpartition("/")[0]
+        if config and theirs not in loaded:
+            loaded |= {f"{config}/{name}": rows for name, rows in _load(source, config, where).items()}
+        if theirs not in loaded:
+            raise UserError(
+                f"{where} has no split named {theirs!r}, which source.splits names; its splits are {', '.join(loaded)}"
+                f"{did_you_mean(theirs, loaded)}"
+            )
+    return loaded, {split: source.splits[split] for split in SPLIT_NAMES if split in source.splits}
+
+
 def _map_splits(names: list[str], where: str) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for split, known in SPLIT_NAMES.items():
         found = [name for name in known if name in names]
         if len(found) > 1 and not found[1].endswith("_matched"):
             raise UserError(
-                f"{where} has both {found[0]!r} and {found[1]!r}: it is not clear which one is {split}. Export the ones "
-                "to use to files and use source: {type: file, path: {train: ..., " + split + ": ...}}"
+                f"{where} has both {found[0]!r} and {found[1]!r}: it is not clear which one is {split}. Say which in "
+                f"source: {{splits: {{train: ..., {split}: {found[0]}}}}}"
             )
         if found:
             chosen[split] = found[0]
     if "train" not in chosen:
         raise UserError(
-            f"{where} has no split named train; its splits are {', '.join(names)}. Export the one to train on to a "
-            "file and use source: {type: file, path: ...}"
+            f"{where} has no split named train; its splits are {', '.join(names)}. Say which one to train on in source: "
+            "{splits: {train: ...}}"
         )
     return chosen
 

@@ -792,6 +792,7 @@ WEIGHTS = {
     "eval_every",
     "gradient_accumulation",
     "max_grad_norm",
+    "calibration",
 }
 CONTENT = {"dataset", "model", "revision"}
 SETTINGS = {"name", "configuration", "device", "threads", "checkpoint_every", "keep_checkpoints"}
@@ -820,6 +821,7 @@ FULL = {
     "eval_every": 9,
     "gradient_accumulation": 9,
     "max_grad_norm": 1e300,
+    "calibration": "temperature",
     "timeout": Seconds(seconds=10800),
     "threads": 9,
     "keep_checkpoints": 9,

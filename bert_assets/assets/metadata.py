@@ -88,6 +88,7 @@ def model_metadata(trained: StagedModel | PublishedModel, *, reused: bool) -> di
     return {
         **rounded(training["best_validation"] or {}),
         **rounded({name: training[name] for name in figures}),
+        **({"temperature": manifest["calibration"]["temperature"]} if "calibration" in manifest else {}),
         "exact": manifest["exact"],
         "reused": reused,
         "resumed": len([entry for entry in chain if entry["from_step"] > 0]),

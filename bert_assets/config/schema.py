@@ -224,6 +224,9 @@ class RunConfig(DeclaredConfig):
     eval_every: Count | None = weights_field("steps between evaluations; null: every epoch", None)
     gradient_accumulation: Count = weights_field("forward passes per optimizer step", 1)
     max_grad_norm: float = weights_field("gradients are clipped to this norm", 1.0, gt=0)
+    calibration: Literal["none", "temperature"] = weights_field(
+        "temperature: logits are divided by the temperature that fits validation best", "none", later=True
+    )
     timeout: Duration | None = setting_field(
         "wall time that one attempt may train; then it stops with a checkpoint; null: any", None
     )

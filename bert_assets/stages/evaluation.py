@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from bert_assets.errors import StoreError
+from bert_assets.stages.arrow import pc
+from bert_assets.stages.calibration import uncalibrated_figures
 from bert_assets.stages.error_analysis import analyse_errors
 from bert_assets.stages.metrics import evaluate
 from bert_assets.stages.predictions import Predictions
@@ -23,7 +27,9 @@ VALUES, ERRORS = "metrics.json", "errors.json"
 class Metrics:
     """Published, verified metrics: `values[split]` as `metrics.evaluate` describes; plots lie beside them.
 
-    `errors[split]` is as `error_analysis.analyse_errors` describes; empty where an earlier version measured.
+    Of a calibrated model each labelled split also has `uncalibrated`: `temperature`, and the `log_loss` and `ece` that
+    the predictions would have without it. `errors[split]` is as `error_analysis.analyse_errors` describes; empty where
+    an earlier version measured.
     """
 
     content_hash: str
@@ -43,6 +49,8 @@ def evaluate_predictions(store: Store, predictions: Predictions) -> Metrics:
     table = predictions.table()
     names = None if about["class_names"] is None else tuple(about["class_names"])
     values = evaluate(table, task=about["task"], class_names=names)
+    if "temperature" in about:
+        _add_uncalibrated(values, table, about["temperature"])
     errors = analyse_errors(table, load_snapshot(store, about["snapshot"]), class_names=names)
     content = {
         "model_id": about["model_id"],
@@ -70,6 +78,13 @@ def evaluate_predictions(store: Store, predictions: Predictions) -> Metrics:
     }
     store.publish(f"metrics/{content_hash}", write=write, manifest=manifest)
     return load_metrics(store, content_hash)
+
+
+def _add_uncalibrated(values: dict[str, Any], table: pa.Table, temperature: float) -> None:
+    for split, figures in values.items():
+        before = uncalibrated_figures(table.filter(pc.equal(table.column("split"), split)), temperature)
+        if before is not None:
+            figures["uncalibrated"] = {"temperature": temperature, **before}
 
 
 def load_metrics(store: Store, content_hash: str) -> Metrics:

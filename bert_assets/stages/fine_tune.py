@@ -18,6 +18,7 @@ import torch
 from bert_assets.config.schema import RunConfig
 from bert_assets.errors import BertAssetsError
 from bert_assets.stages.base_model import BaseModel, resolve_base_model
+from bert_assets.stages.calibration import calibrate, require_calibratable
 from bert_assets.stages.checkpoint import Checkpoints
 from bert_assets.stages.class_weights import require_known_classes
 from bert_assets.stages.interrupts import deferred_interrupts
@@ -47,8 +48,9 @@ class TrainingPlan:
 
 
 def plan_training(store: Store, run: RunConfig, snapshot: Snapshot, root: Path) -> TrainingPlan:
-    """Resolve the base model and derive the recipe; raises UserError for a model or classes that cannot be used."""
+    """Resolve the base model and derive the recipe; raises UserError for what cannot be used or calibrated."""
     require_known_classes(run, snapshot.class_names)
+    require_calibratable(run, snapshot)
     base = resolve_base_model(run, snapshot, root, store)
     return TrainingPlan(run=run, snapshot=snapshot, base=base, recipe=Recipe.of(run, snapshot, base))
 
@@ -158,6 +160,9 @@ def _train_and_stage(
             beat=beat,
             report=lambda progress: _note(lease.folder, progress, report),
         )
+        calibration = {}
+        if run.calibration == "temperature":
+            calibration = {"calibration": calibrate(trained, data, device, run.precision, beat)}
     manifest = {
         "kind": "model",
         "model_id": recipe.model_id,
@@ -174,6 +179,7 @@ def _train_and_stage(
         "numerics_fingerprint": fingerprint(conditions),
         "exact": not trained.numerics_changed,
         "training": training_figures(trained, run),
+        **calibration,
         "gate": model_figures(trained, data),
         "checkpoint_chain": _chain(lease.folder),
         "lineage": lineage,

@@ -196,7 +196,7 @@ def _classification(
                 np.mean([area_under_roc(label == k, probabilities[:, k]) for k in positive])
             )
         result["calibration"] = calibration_bins(probabilities.max(axis=1), correct)
-        metrics["ece"] = _expected_calibration_error(result["calibration"])
+        metrics["ece"] = expected_calibration_error(result["calibration"])
 
     result["confusion"] = (
         np.bincount(label * classes + prediction, minlength=classes**2).reshape(classes, classes).tolist()
@@ -327,7 +327,8 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> list[dict[s
     ]
 
 
-def _expected_calibration_error(bins: list[dict[str, Any]]) -> float:
+def expected_calibration_error(bins: list[dict[str, Any]]) -> float:
+    """Mean distance of accuracy and confidence over the bins, weighted by their rows."""
     filled = [b for b in bins if b["rows"]]
     return sum(b["rows"] * abs(b["accuracy"] - b["confidence"]) for b in filled) / sum(
         b["rows"] for b in filled

@@ -61,6 +61,7 @@ def model_card(manifest: dict[str, Any], evaluation: Evaluation | None = None) -
         _data(manifest, evaluation),
         _recipe(manifest),
         _training(manifest),
+        _calibration(manifest, values),
         _numerics(manifest) if evaluation is not None else [],
         _limits(manifest, values),
     ]
@@ -278,6 +279,32 @@ def _training(manifest: dict[str, Any]) -> list[str]:
         "",
         *table(["metric", "value"], rows),
     ]
+
+
+def _calibration(manifest: dict[str, Any], values: dict[str, Any] | None) -> list[str]:
+    """The temperature, and log loss and calibration error of each split before and after it."""
+    found = manifest.get("calibration")
+    if found is None:
+        return []
+    lines = ["## Calibration", ""]
+    if found["note"] is not None:
+        return [*lines, f"Temperature scaling was asked for, and nothing was scaled: {found['note']}."]
+    lines += [
+        f"Temperature {found['temperature']:g}, fitted on the {found['rows']} validation rows and folded into the last linear "
+        "layer: every user of the weights gets calibrated probabilities. Labels are what they would be without it. The "
+        "validation loss above is from before.",
+        "",
+    ]
+    measured = {"validation": (found["validation"]["before"], found["validation"]["after"])}
+    for split, figures in _labelled(values or {}).items():
+        if "uncalibrated" in figures:
+            measured[split] = (figures["uncalibrated"], figures["metrics"])
+    rows = [
+        [split, *(_number(figures[name]) for name in ("log_loss", "ece") for figures in pair)]
+        for split, pair in measured.items()
+    ]
+    header = ["split", "log loss before", "after", "calibration error before", "after"]
+    return [*lines, *table(header, rows), "", "Validation's figures flatter it, as it was fitted there."]
 
 
 def _numerics(manifest: dict[str, Any]) -> list[str]:

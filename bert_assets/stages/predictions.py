@@ -191,6 +191,9 @@ def publish_predictions(
         "class_names": published.manifest["class_names"],
         "rows": table.num_rows,
     }
+    if "calibration" in published.manifest:
+        # What the probabilities were divided by: metrics tell what they would be without.
+        manifest["temperature"] = published.manifest["calibration"]["temperature"]
     store.publish(
         f"{kind}/{content_hash}",
         write=lambda folder: pq.write_table(table, folder / TABLE, compression="zstd"),

@@ -111,12 +111,12 @@ def world(tmp_path_factory) -> World:
 
 @pytest.fixture(scope="module")
 def plain(world) -> PublishedModel:
-    return world.train("one-calnone")
+    return world.train("one-canone")
 
 
 @pytest.fixture(scope="module")
 def calibrated(world) -> PublishedModel:
-    return world.train("one-caltemperature")
+    return world.train("one-catemperature")
 
 
 def shares_of(published: PublishedModel, world: World) -> pa.Table:
@@ -190,7 +190,7 @@ def test_a_split_without_labels_has_no_such_figures():
 
 
 def test_the_same_recipe_gives_the_same_bits_and_is_rebuilt_from_the_manifest(calibrated, tmp_path):
-    again = make_world(tmp_path, yaml=YAML_OF_BOTH, rows=400).train("one-caltemperature")
+    again = make_world(tmp_path, yaml=YAML_OF_BOTH, rows=400).train("one-catemperature")
     assert again.weights_sha256 == calibrated.weights_sha256
     assert run_of(calibrated.manifest).calibration == "temperature"
 

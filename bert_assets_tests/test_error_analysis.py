@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from scipy.stats import binomtest, fisher_exact, ttest_ind
+from scipy.stats import binomtest, fisher_exact, hypergeom, ttest_ind
 
 from bert_assets.assets.metadata import error_tables
 from bert_assets.cli.errors import command
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.audit import audit
-from bert_assets.stages.error_analysis import ALL_OTHERS, MOST_SHOWN, analyse_errors
+from bert_assets.stages.error_analysis import ALL_OTHERS, MOST_SHOWN, analyse_errors, fisher_p, welch_p
 from bert_assets.stages.evaluation import evaluate_predictions, load_metrics
 from bert_assets.stages.lineage import lineage
 from bert_assets.stages.predictions import load_predictions
@@ -106,6 +106,29 @@ def test_slices_partition_the_rows_and_carry_the_library_s_figures(tmp_path):
     adjusted[order] = np.maximum.accumulate([raw[i] * (len(raw) - k) for k, i in enumerate(order)])
     assert [one["p_value"] for one in found["slices"]] == pytest.approx(np.minimum(adjusted, 1))
     assert [one["slice"] for one in found["slices"] if one["worse"]] == [by_words[-1]["slice"]]
+
+
+@pytest.mark.parametrize(
+    "table", [(0, 5, 9, 20), (5, 5, 5, 9), (3, 10, 30, 200), (40, 50, 60, 1000), (9, 9, 20, 20)]
+)
+def test_the_exact_test_is_fisher_s(table):
+    wrong, drawn, errors, total = table
+    crossed = [[wrong, drawn - wrong], [errors - wrong, total - drawn - errors + wrong]]
+    assert fisher_p(*table) == pytest.approx(fisher_exact(crossed, alternative="greater")[1], rel=1e-10)
+
+
+def test_the_exact_test_holds_for_a_million_rows():
+    for wrong in (24_000, 25_000, 25_500):
+        wanted = hypergeom.sf(wrong - 1, 10**6, 10**5, 250_000)
+        assert fisher_p(wrong, 250_000, 10**5, 10**6) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_the_test_of_means_is_welch_s():
+    source = np.random.default_rng(5)
+    for rows in (3, 40):
+        one, two = source.exponential(1.2, rows), source.exponential(1.0, 70)
+        wanted = ttest_ind(one, two, equal_var=False, alternative="greater").pvalue  # type: ignore[attr-defined]
+        assert welch_p(one, two) == pytest.approx(wanted, rel=1e-9)
 
 
 def test_without_a_worse_slice_one_is_named_in_at_most_5_percent_of_families(tmp_path):

@@ -45,7 +45,7 @@ ABBREVIATIONS: Mapping[str, str] = MappingProxyType(
         "max_grad_norm": "gn",
         "early_stopping": "es",
         "eval_every": "ee",
-        "calibration": "cal",
+        "calibration": "ca",
         "seed": "s",
     }
 )

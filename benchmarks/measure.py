@@ -88,7 +88,8 @@ def run_process(command: list[str], **environment: str) -> Ended:
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", measured, *command],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        # Compiled modules are kept, as they are wherever nobody asks Python not to.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **environment},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,14 +12,14 @@ import os
 # The garbage collector would walk what is imported again and again, and finds nothing: a tenth of the time.
 gc.disable()
 
-import pyarrow.parquet  # noqa: E402, F401, TID253
-import torch  # noqa: E402, F401, TID253
-import transformers.models.bert.modeling_bert  # noqa: E402, F401, TID253
+import pyarrow.parquet  # noqa: F401, TID253
+import torch  # noqa: F401, TID253
+import transformers.models.bert.modeling_bert  # noqa: F401, TID253
 
-import bert_assets.assets.build  # noqa: E402
-import bert_assets.stages.evaluation  # noqa: E402
-import bert_assets.stages.fine_tune  # noqa: E402
-import bert_assets.stages.predictions  # noqa: E402, F401
+import bert_assets.assets.build
+import bert_assets.stages.evaluation
+import bert_assets.stages.fine_tune
+import bert_assets.stages.predictions  # noqa: F401
 
 # What every step process loads of Dagster besides: the `dagster` command that it finds as its main module, and the
 # storage. Names of Dagster's own: should they change, a step imports them itself.

@@ -1,10 +1,12 @@
 """What the ladder saves, and what it finds: successive halving against the full random sweep, on the demo's reviews.
 
 Both search the same trials with the same seed, each in a store of its own. The winner of each is trained again on three
-fresh seeds and measured on test. The full sweep's learning curves also say what the ladder would have done with other
+fresh seeds and measured on test, and the two are compared as the leaderboard compares configurations. The full sweep's learning curves also say what the ladder would have done with other
 trials: it is replayed over many subsets of them, exactly, because a paused trial has the bits of one that was not.
 
-    make bench-sweeps        # ARGS="--trials 12"
+    make bench-sweeps        # ARGS="--trials 12 --folder build/sweeps"
+
+With `--folder` the stores stay, and a run that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,21 +16,23 @@ import random
 import statistics
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
+import numpy as np
 
 from benchmarks.results import Entry, machine, table, write_entries, write_section
 from bert_assets.config.experiments import load_experiments
 from bert_assets.config.schema import RunConfig
 from bert_assets.config.sweeps import SweepConfig
-from bert_assets.stages.evaluation import evaluate_predictions
+from bert_assets.stages.compare import compare_pair, sentence
 from bert_assets.stages.fine_tune import fine_tune, plan_training
-from bert_assets.stages.predictions import predict_snapshot, publish_predictions
+from bert_assets.stages.predictions import predict_snapshot
 from bert_assets.stages.publish import StagedModel, publish_model
 from bert_assets.stages.search import Score, ranked, rung_steps, schedule_of, winner_of
+from bert_assets.stages.significance import Scores, estimate
 from bert_assets.stages.snapshot import Snapshot, build_snapshot, publish_snapshot
 from bert_assets.stages.source import read_source
 from bert_assets.stages.sweep_result import SweepResult, publish_result
@@ -66,20 +70,11 @@ REPLAYS, OF_THEM = 1000, 12
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A sweep with its result, and the test accuracy of its winner on each fresh seed."""
+    """A sweep with its result, and whether its winner was right, by fresh seed and test row."""
 
     search: Search
     result: SweepResult
-    final: list[float]
-
-    @property
-    def mean(self) -> float:
-        return statistics.mean(self.final)
-
-    def interval(self) -> tuple[float, float]:
-        """Student's 95 % interval of the mean over seeds."""
-        half = float(stats.t.ppf(0.975, len(self.final) - 1)) * stats.sem(self.final)
-        return self.mean - half, self.mean + half
+    final: Scores
 
 
 def main() -> None:
@@ -88,8 +83,10 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    kept = arguments.folder
+    with tempfile.TemporaryDirectory() if kept is None else nullcontext(kept) as folder:
         full = sweep(Path(folder) / "full", arguments.trials, arguments.seed, ladder="")
         ladder = sweep(Path(folder) / "ladder", arguments.trials, arguments.seed, ladder=LADDER)
         entries = entries_of(full, ladder)
@@ -101,7 +98,7 @@ def main() -> None:
 
 def sweep(root: Path, trials: int, seed: int, *, ladder: str) -> Outcome:
     """Search, conclude, and train and measure the winner on fresh seeds."""
-    (root / "experiments").mkdir(parents=True)
+    (root / "experiments").mkdir(parents=True, exist_ok=True)
     text = YAML.format(data=REPOSITORY / "data" / "reviews.csv", trials=trials, seed=seed) + ladder
     (root / "experiments" / "sweep.yaml").write_text(text)
     experiments = load_experiments(root / "experiments")
@@ -115,22 +112,19 @@ def sweep(root: Path, trials: int, seed: int, *, ladder: str) -> Outcome:
             print(f"{trial.name} after step {trial.step}: {trial.score}", flush=True)
     result = publish_result(search)
     settings = result.document["winner"]["settings"]
-    final = [test_accuracy(store, run, snapshot, root) for run in config.final_runs(settings)]
-    print(f"winner {result.winner}: {settings}, test {final}", flush=True)
+    rows = np.array([test_rows(store, run, snapshot, root) for run in config.final_runs(settings)])
+    final = Scores(seeds=config.final_seeds, values=rows.mean(axis=1), rows=rows, binary=True)
+    print(f"winner {result.winner}: {settings}, test {final.values.round(4).tolist()}", flush=True)
     return Outcome(search=search, result=result, final=final)
 
 
-def test_accuracy(store: Store, run: RunConfig, snapshot: Snapshot, root: Path) -> float:
+def test_rows(store: Store, run: RunConfig, snapshot: Snapshot, root: Path) -> np.ndarray:
+    """Whether the run labels each test row rightly: 0 or 1, shape (rows,)."""
     trained = fine_tune(store, plan_training(store, run, snapshot, root))
     published = publish_model(store, trained) if isinstance(trained, StagedModel) else trained
-    predictions = publish_predictions(
-        store,
-        "predictions",
-        predict_snapshot(store, published, snapshot),
-        published=published,
-        snapshot=snapshot.content_hash,
-    )
-    return evaluate_predictions(store, predictions).values["test"]["metrics"]["accuracy"]
+    table = predict_snapshot(store, published, snapshot).to_pydict()
+    of_test = np.array(table["split"]) == "test"
+    return (np.array(table["prediction"]) == np.array(table["label"]))[of_test].astype(float)
 
 
 # --- Replays ----------------------------------------------------------------------------------------------------------
@@ -185,12 +179,12 @@ def entries_of(full: Outcome, ladder: Outcome) -> list[Entry]:
             measured=ladder.result.document["budget"]["steps"] / full.result.document["budget"]["steps"],
             better="lower",
             unit="of them",
-            detail="12 to 16 random trials, demo dataset",
+            detail=f"{full.search.sweep.trials} random trials, demo dataset",
         ),
         Entry(
             name="ladder sweep: its winner's test accuracy on fresh seeds",
-            target=round(full.interval()[0], 4),
-            measured=ladder.mean,
+            target=round(estimate(full.final)[0], 4),
+            measured=ladder.final.mean,
             better="higher",
             unit="accuracy",
             detail="at least the low end of the full winner's interval",
@@ -205,20 +199,22 @@ def report(full: Outcome, ladder: Outcome, entries: list[Entry]) -> str:
         "",
         f"data/reviews.csv, scratch/tiny, 8 epochs; {trials} random trials over learning rate (1e-5 to 1e-3, log), "
         "batch size (16, 32, 64) and warm-up (0 to 0.2), the same for both; ladder of 3 rungs that keeps 1/3. Winners "
-        "trained again on the seeds 101, 102 and 103; intervals are Student's, 95 %, over seeds.",
+        "trained again on the seeds 101, 102 and 103; intervals are 95 %, over seeds and rows.",
         "",
         "| sweep | trained steps | winner | its settings | validation | test on fresh seeds |",
         "|---|---|---|---|---|---|",
     ]
     for name, outcome in (("full", full), ("ladder", ladder)):
-        document, (low, high) = outcome.result.document, outcome.interval()
+        document, (low, high) = outcome.result.document, estimate(outcome.final)
         winner = document["winner"]
         settings = ", ".join(f"{key} {value}" for key, value in winner["settings"].items())
         lines.append(
             f"| {name} | {document['budget']['steps']} | {winner['trial']} | {settings} | {winner['score'][0]:.4f} | "
-            f"{outcome.mean:.4f} [{low:.4f}, {high:.4f}] |"
+            f"{outcome.final.mean:.4f} [{low:.4f}, {high:.4f}] |"
         )
-    lines += ["", *table(entries)]
+    verdict = compare_pair("accuracy", ladder.final, full.final)
+    words = sentence("The ladder's winner", "the full sweep's", "accuracy", "test", verdict)
+    lines += ["", words, "", *table(entries)]
     size = min(OF_THEM, trials)
     source = random.Random(0)
     if size < trials:

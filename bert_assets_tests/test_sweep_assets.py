@@ -110,6 +110,8 @@ def test_the_leaderboard_has_the_winners_run_and_no_trial(graph):
     pointer = graph.store.read_pointer("leaderboards/current.json")
     assert pointer is not None
     rows = load_standings(graph.store, pointer["content_hash"]).table.to_pylist()
+    report = (graph.store.path(f"leaderboards/{pointer['content_hash']}") / "report.html").read_text()
+    assert "<h3>Sweeps</h3>" in report
     assert [(row["run"], row["configuration"], row["seed"]) for row in rows] == [
         ("tune-best-s101", "tune-best", 101)
     ]

@@ -26,6 +26,7 @@ from bert_assets.stages.measured import Baseline, EvaluatedRun, evaluated_run
 from bert_assets.stages.model_gate import is_usable
 from bert_assets.stages.snapshot import load_snapshot
 from bert_assets.stages.summary import snapshot_overview
+from bert_assets.stages.sweep_result import sweeps_of
 from bert_assets.store.store import Store
 
 
@@ -113,7 +114,13 @@ def publish_standings(
     )
     content_hash = leaderboard.content_hash(table, comparisons)
     generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    datasets = {name: _about_data(store, experiments, name, current.get(name)) for name in comparisons}
+    datasets = {
+        name: {
+            **_about_data(store, experiments, name, current.get(name)),
+            "sweeps": sweeps_of(store, experiments, name, current.get(name)),
+        }
+        for name in comparisons
+    }
     markdown = report.render_markdown(
         table,
         details,

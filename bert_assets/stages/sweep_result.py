@@ -6,16 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bert_assets.config.experiments import Experiments
 from bert_assets.config.sweeps import Range
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.metrics import headline
 from bert_assets.stages.search import winner_of
-from bert_assets.stages.trials import Search
 from bert_assets.stages.winner import definition_hash, result_pointer
 from bert_assets.store.hashing import canonical_json, sha256_json
 from bert_assets.store.store import Store
+
+if TYPE_CHECKING:
+    from bert_assets.stages.trials import Search
 
 TRIALS = "trials.json"
 # Fewer trials say nothing about what mattered.
@@ -171,3 +174,24 @@ def _axis(values: Any, tried: Sequence[Any]) -> Any:
     found = Range.model_validate(values)
     # Whole numbers, too: the forest only splits them.
     return FloatDistribution(min(found.low, *tried), max(found.high, *tried), log=found.scale == "log")
+
+
+def sweeps_of(
+    store: Store, experiments: Experiments, dataset: str, snapshot: str | None
+) -> list[dict[str, Any]]:
+    """What the report shows of the dataset's sweeps: each result's document, with `importance` and `stale`.
+
+    A result that does not verify stops no leaderboard: it is left out, and `verify` names it.
+    """
+    found = []
+    for sweep in experiments.sweeps.values():
+        if sweep.run.dataset != dataset:
+            continue
+        try:
+            result = read_result(store, sweep.name)
+        except StoreError:
+            continue
+        if result is not None:
+            stale = snapshot is not None and result.document["snapshot"] != snapshot
+            found.append({**result.document, "importance": result.importance, "stale": stale})
+    return found

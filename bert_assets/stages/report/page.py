@@ -21,6 +21,7 @@ from bert_assets.stages.report.runs import runs_section, stale_section
 from bert_assets.stages.report.settings import settings_section
 from bert_assets.stages.report.style import CSS
 from bert_assets.stages.report.subject import Details, Subject, subjects
+from bert_assets.stages.report.sweeps import sweeps_section
 from bert_assets.stages.report.verdict import short_verdict, verdict_section
 from bert_assets.stages.report.wording import NOTHING_YET, plural
 
@@ -34,6 +35,7 @@ SECTIONS: tuple[Callable[[Subject], Markup | None], ...] = (
     quality_section,
     errors_section,
     cost_section,
+    sweeps_section,
     settings_section,
     data_section,
     environment_section,

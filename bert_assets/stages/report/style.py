@@ -110,6 +110,7 @@ svg { display: block; width: 100%; height: auto; }
 .dot.validation { fill: var(--paper); stroke: var(--second); stroke-width: 1.5; }
 .line.several { stroke-width: 1.2; opacity: 0.7; }
 .line { fill: none; stroke-linejoin: round; stroke-width: 1.6; }
+.line.winner { stroke-width: 2.6; }
 .line.train { stroke: var(--second); }
 .line.test { stroke: var(--fill); }
 .ring { fill: none; stroke: var(--fill); stroke-width: 1.2; }
@@ -130,6 +131,9 @@ figcaption { font: 500 0.85rem/1.35 var(--sans); margin-bottom: 0.5rem; overflow
 .multiples svg { max-width: 21rem; }
 svg.narrow { max-width: 24rem; }
 .scroll { overflow-x: auto; }
+.parallel svg { min-width: 34rem; }
+.parallel .tick { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
+.sweep > .scroll { margin-top: 1.5rem; }
 .scroll + p { margin-top: 1.5rem; }
 .dense { font-size: 0.82rem; }
 .dense th, .dense td { padding: 0.2rem 0.6rem; }

@@ -101,7 +101,7 @@ def test_pairs_with_numbers_are_judged_by_what_they_share(tmp_path):
 def test_it_is_computed_once_and_verified_afterwards(world, monkeypatch):
     snapshot = world.snapshot()
     first = baselines_of(world.store, snapshot.content_hash, snapshot.task)
-    monkeypatch.setattr(baselines, "fit_bag_of_words", None)
+    monkeypatch.setattr(bag_of_words, "fit_bag_of_words", None)
     monkeypatch.setattr(baselines, "load_snapshot", None)
     assert baselines_of(world.store, snapshot.content_hash, snapshot.task) == first
     (first[0].folder / "metrics.json").write_text("{}")

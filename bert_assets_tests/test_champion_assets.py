@@ -16,6 +16,7 @@ from bert_assets.stages.audit import audit
 from bert_assets.stages.champion import read_champion
 from bert_assets.stages.champion_history import read_history
 from bert_assets.stages.garbage import find_garbage
+from bert_assets.stages.standings import load_standings
 from bert_assets.store.store import Store
 from bert_assets_tests.world import YAML, make_world, small_rows, write_rows
 
@@ -164,6 +165,41 @@ def test_the_command_shows_it_and_predicts_with_it(graph, monkeypatch):
         done = CliRunner().invoke(cli, arguments)
         assert isinstance(done.exception, UserError)
         assert message in str(done.exception)
+
+
+def test_a_run_is_compared_with_its_base_and_with_baselines(graph, monkeypatch, tmp_path):
+    monkeypatch.setenv("BERT_ASSETS_ROOT", str(graph.root))
+    monkeypatch.setenv("BERT_ASSETS_EXPERIMENTS", str(graph.root / "experiments"))
+    monkeypatch.setenv("BERT_ASSETS_STORE", str(graph.store.root))
+    champion = read_champion(graph.store, "small")
+    assert champion is not None
+
+    def compare(*arguments: str) -> dict:
+        done = CliRunner().invoke(cli, ["compare", *arguments, "--json"], catch_exceptions=False)
+        return json.loads(done.stdout)
+
+    standing = load_standings(graph.store, champion.leaderboard)
+    (of_dataset,) = (standing.comparisons or {}).values()
+    listed = {one["configuration"]: one for one in of_dataset["configurations"]}
+    assert listed["majority"]["kind"] == listed["bag-of-words"]["kind"] == "baseline"
+    assert listed["one"]["versus_baseline"]["baseline"] == "bag-of-words"
+    for opponent in ("base", "majority", "bag-of-words"):
+        found = compare(champion.run, opponent)
+        assert (found["b"], found["b_kind"], found["b_runs"], found["rows"]) == (opponent, "baseline", {}, 37)
+        if opponent in listed:
+            assert found["b_mean"] == listed[opponent]["metrics"]["test_accuracy"]["mean"]
+    assert compare("one", "bag-of-words")["difference"] == pytest.approx(
+        listed["one"]["versus_baseline"]["difference"]
+    )
+    write_rows(tmp_path / "texts.csv", small_rows(30, seed=9))
+    for b, run in (("base", None), ("majority", None), ("bag-of-words", None), ("one-s2", "one-s2")):
+        found = compare("one-s1", b, "--file", str(tmp_path / "texts.csv"))
+        assert (found["a_run"], found["b_run"], found["rows"], found["labelled"]) == ("one-s1", run, 30, 30)
+        assert found["agreement"]["rows"] + len(found["changed"]) == 30
+        assert found["verdict"] in ("better", "worse", "not distinguishable")
+    shown = CliRunner().invoke(cli, ["compare", "one", "majority", "--file", str(tmp_path / "texts.csv")])
+    assert f"one ({champion.run}): accuracy 0." in shown.stdout
+    assert "same label in " in shown.stdout
 
 
 def test_choosing_again_changes_nothing(graph):

@@ -3,43 +3,169 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from bert_assets.config.experiments import load_experiments
+from bert_assets.config.experiments import Experiments, load_experiments
 from bert_assets.config.paths import store_root
+from bert_assets.errors import UserError
 from bert_assets.store.store import Store
+
+MOST_SHOWN = 20
 
 
 @click.command("compare")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
+@click.option(
+    "--file",
+    "source",
+    type=click.Path(path_type=Path),
+    help="Compare on your own texts: csv, tsv, jsonl or parquet, with or without labels.",
+)
 @click.option("--split", type=click.Choice(["test", "validation"]), help="Default: test, if it has labels.")
 @click.option("--metric", help="Default: accuracy, or pearson. Also macro_f1, mcc, log_loss; mse, mae.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict and its figures as JSON.")
-def command(a: str, b: str, split: str | None, metric: str | None, as_json: bool) -> None:
+def command(
+    a: str, b: str, source: Path | None, split: str | None, metric: str | None, as_json: bool
+) -> None:
     """Say whether A is better than B, worse, or not distinguishable from it.
 
     A and B are configurations (all runs of a YAML entry at one grid point, whatever the seed) or single runs. Of
     configurations the difference is tested over seeds and rows at once; of single runs over rows alone, and other
-    seeds may say otherwise. Nothing is trained or predicted.
-    """
-    from bert_assets.stages.named import compare_named, find_named
+    seeds may say otherwise. Nothing is trained; what was evaluated is not predicted again.
 
+    B may also be `base`, the model that A was trained from with an untrained head, or a baseline fitted on the train
+    rows: `bag-of-words`, and `majority` or, in regression, `mean`.
+
+    With --file both label your texts (a configuration by its best run on validation): how often they agree, which
+    labels differ, how sure each is, and the verdict where the file has labels.
+    """
     experiments, store = load_experiments(), Store(store_root())
-    found = compare_named(
-        store,
-        find_named(experiments, store, a),
-        find_named(experiments, store, b),
-        split=split,
-        metric=metric,
-    )
+    if source is not None:
+        if split is not None or metric is not None:
+            raise UserError("--split and --metric are of the evaluation's rows; --file brings its own")
+        found = on_texts(experiments, store, a, b, source)
+    else:
+        found = on_evaluations(experiments, store, a, b, split, metric)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif source is not None:
+        print_texts(Console(), found)
     else:
         print_comparison(Console(), found)
+
+
+def on_evaluations(
+    experiments: Experiments, store: Store, a: str, b: str, split: str | None, metric: str | None
+) -> dict[str, Any]:
+    """The verdict on the rows that both were evaluated on."""
+    from bert_assets.stages.named import best_run, compare_named, compare_with_fixed, find_named
+    from bert_assets.stages.opponents import is_opponent, model_of, opponent_of
+
+    first = find_named(experiments, store, a)
+    if not is_opponent(experiments, b):
+        return compare_named(store, first, find_named(experiments, store, b), split=split, metric=metric)
+    run = best_run(store, first)
+    opponent = opponent_of(store, b, model_of(store, run), experiments.root)
+    return compare_with_fixed(store, first, run.snapshot, opponent, split=split, metric=metric)
+
+
+def on_texts(experiments: Experiments, store: Store, a: str, b: str, source: Path) -> dict[str, Any]:
+    """What both say of the texts in the file."""
+    from bert_assets.stages.compare_texts import compare_on_texts
+    from bert_assets.stages.named import best_run, find_named, require_same_dataset
+    from bert_assets.stages.opponents import is_opponent, label_by_opponent, model_of
+    from bert_assets.stages.predictions import predict_texts
+    from bert_assets.stages.texts import label_values, read_text_file
+
+    first = find_named(experiments, store, a)
+    second = None if is_opponent(experiments, b) else find_named(experiments, store, b)
+    if second is not None:
+        require_same_dataset(first, second)
+    given = read_text_file(source, experiments.datasets[first.dataset])
+    runs = [best_run(store, named) for named in (first, second) if named is not None]
+    model = model_of(store, runs[0])
+    targets = None
+    if given.labels is not None:
+        targets = label_values(given.labels, model.class_names, str(source))
+    answers = [predict_texts(model, given.texts, given.pairs)]
+    if second is None:
+        answers.append(label_by_opponent(store, b, model, experiments.root, given.texts, given.pairs))
+    else:
+        other = model_of(store, runs[1])
+        if other.class_names != model.class_names:
+            raise UserError(f"{a} and {b} were trained on other classes: their labels do not compare")
+        answers.append(predict_texts(other, given.texts, given.pairs))
+    found = compare_on_texts(
+        (a, answers[0]),
+        (b, answers[1]),
+        texts=given.texts,
+        pairs=given.pairs,
+        targets=targets,
+        class_names=model.class_names,
+        where=source.name,
+    )
+    used = {"a_run": runs[0].run, "b_run": runs[1].run if second is not None else None}
+    return {"verdict": found["verdict"], **used, **found, "label_column": given.label_column}
+
+
+def print_texts(console: Console, found: dict[str, Any]) -> None:
+    """The verdict, the agreement, and the first of the rows that differ."""
+    lines = [found["sentence"], ""]
+    for side in ("a", "b"):
+        run = found[f"{side}_run"]
+        of_run = f" ({run})" if run not in (None, found[side]) else ""
+        mean = found[f"{side}_mean"]
+        figure = (
+            "" if mean is None else f": {found['metric']} {mean:.4f} of {found['labelled']:,} labelled rows"
+        )
+        lines.append(f"{found[side]}{of_run}{figure}")
+    agreement = found["agreement"]
+    share = "" if agreement["share"] is None else f" ({agreement['share']:.2%})"
+    lines.append(f"same label in {agreement['rows']:,} of {found['rows']:,} rows{share}")
+    if agreement.get("correlation") is not None:
+        apart = agreement["mean_absolute_difference"]
+        lines.append(f"correlation {agreement['correlation']:.4f}, {apart:.4g} apart on average")
+    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    if not found["changed"]:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (
+        ("row", "right"),
+        (found["a"], "left"),
+        (found["b"], "left"),
+        ("label", "left"),
+        ("text", "left"),
+    ):
+        table.add_column(Text(name), justify=justify)  # type: ignore[arg-type]
+    for entry in found["changed"][:MOST_SHOWN]:
+        text = " · ".join(entry[name] for name in ("text", "text_pair") if name in entry)
+        cells = [
+            str(entry["row"]),
+            _answer(entry["a"]),
+            _answer(entry["b"]),
+            _label(entry.get("label", "")),
+            text,
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    if (rest := len(found["changed"]) - MOST_SHOWN) > 0:
+        console.print(f"and {rest:,} more; --json has all", highlight=False)
+
+
+def _answer(side: dict[str, Any]) -> str:
+    confidence = "" if side["confidence"] is None else f" {side['confidence']:.2f}"
+    return _label(side["label"]) + confidence
+
+
+def _label(label: Any) -> str:
+    return label if isinstance(label, str) else f"{label:.4f}"
 
 
 def print_comparison(console: Console, found: dict[str, Any]) -> None:
@@ -47,10 +173,8 @@ def print_comparison(console: Console, found: dict[str, Any]) -> None:
     lines = [found["sentence"], ""]
     for side in ("a", "b"):
         runs = found[f"{side}_runs"]
-        count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-        lines.append(
-            f"{found[side]}: {found['split']} {found['metric']} {found[f'{side}_mean']:.4f}, mean of {count}"
-        )
+        count = {0: "", 1: ", mean of 1 run"}.get(len(runs), f", mean of {len(runs)} runs")
+        lines.append(f"{found[side]}: {found['split']} {found['metric']} {found[f'{side}_mean']:.4f}{count}")
     lines.append(f"test: {found['test']}; {found['rows']:,} rows; p {found['p']:.4g}")
     for name, text in (("sign_flip_p", "sign flips over seeds"), ("mcnemar_p", "McNemar")):
         if found[name] is not None:

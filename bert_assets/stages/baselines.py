@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +19,15 @@ import pyarrow.parquet as pq
 
 from bert_assets.errors import StoreError
 from bert_assets.stages.arrow import pc
-from bert_assets.stages.bag_of_words import BagOfWords, Text, fit_bag_of_words
 from bert_assets.stages.evaluation import VALUES
 from bert_assets.stages.metrics import evaluate
 from bert_assets.stages.predictions import EVALUATED, TABLE, table_hash
 from bert_assets.stages.snapshot import Snapshot, load_snapshot
 from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
+
+if TYPE_CHECKING:
+    from bert_assets.stages.bag_of_words import BagOfWords, Text
 
 # Raise it when predictions or figures of equal snapshots change.
 BASELINES_VERSION = 1
@@ -89,6 +91,9 @@ def baseline_key(manifest: dict[str, Any]) -> str:
 
 def fit_on(snapshot: Snapshot) -> tuple[BagOfWords | None, int]:
     """The bag of words of the snapshot's train rows, and of how many; None where those are of one class only."""
+    # Where the store has the baseline already, scikit-learn is not worth its second.
+    from bert_assets.stages.bag_of_words import fit_bag_of_words
+
     texts: list[Text] = []
     labels: list[np.ndarray] = []
     names = ["text", "text_pair"] if snapshot.has_pair else ["text"]

@@ -86,6 +86,18 @@ def text_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> tu
     return text, text_pair or inferred_pair
 
 
+def label_column(dataset: DatasetConfig, names: Sequence[str]) -> str | None:
+    """The column of the labels in a file of texts that may have none; None too where several could be it."""
+    if dataset.label is not None:
+        return dataset.label if dataset.label in names else None
+    by_name = _by_plain_name(names)
+    for tier in LABEL_NAMES:
+        found = [name for known in tier for name in by_name.get(known, ())]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
 def _require(dataset: DatasetConfig, keys: Sequence[str], names: Sequence[str], where: str) -> None:
     for key in keys:
         named = getattr(dataset, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -11,10 +11,18 @@ from typing import Any
 from bert_assets.config.experiments import Experiments
 from bert_assets.errors import BertAssetsError, StoreError, UserError
 from bert_assets.stages.compare import compare_pair, sentence
-from bert_assets.stages.measured import EvaluatedRun, RowReader, evaluated_run, scores_of
-from bert_assets.stages.metrics import SPLITS
+from bert_assets.stages.measured import (
+    Baseline,
+    EvaluatedRun,
+    RowReader,
+    baseline_scores,
+    evaluated_run,
+    scores_of,
+)
+from bert_assets.stages.metrics import SPLITS, higher_is_better
 from bert_assets.stages.model_gate import is_usable
 from bert_assets.stages.row_scores import SCORED
+from bert_assets.stages.significance import Scores
 from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
 
@@ -82,44 +90,21 @@ def compare_named(
     By default the dataset's headline metric on test, or on validation where test has no labels. Raises UserError where
     the two cannot be compared: other datasets, no snapshot in common, a metric or split that they do not have.
     """
-    if a.dataset != b.dataset:
-        raise UserError(
-            f"{a.name} is of the dataset {a.dataset} and {b.name} of {b.dataset}: only figures over the same rows compare"
-        )
+    require_same_dataset(a, b)
     if shared := {run.run for run in a.runs} & {run.run for run in b.runs}:
         raise UserError(
             f"{a.name} and {b.name} have the run {sorted(shared)[0]} in common; name two that differ"
         )
     snapshot, notes = _common_snapshot(store, a, b)
     of_a, of_b = a.on(snapshot), b.on(snapshot)
-    task = of_a[0].task
-    metric = metric or SCORED[task][0]
-    if metric not in SCORED[task]:
-        raise UserError(
-            f"{metric} is no metric that runs of {a.dataset} ({task}) compare by; expected one of {', '.join(SCORED[task])}"
-        )
-    split, note = _chosen_split([*of_a, *of_b], split)
+    metric = _chosen_metric(a, of_a[0].task, metric)
+    split, note = _chosen_split([run.values for run in (*of_a, *of_b)], split)
     reader = RowReader(store=store)
-    scores = []
-    for named, runs in ((a, of_a), (b, of_b)):
-        found = scores_of(metric, split, runs, [reader.of_run(run) for run in runs])
-        if found is None:
-            undefined = [run.run for run in runs if _value(run, split, metric) is None]
-            raise BertAssetsError(
-                f"{named.name} cannot be compared: its {split} {metric} is undefined in {', '.join(undefined) or 'its runs'}"
-            )
-        scores.append(found)
-    verdict = compare_pair(metric, *scores)
+    scores = [
+        _require_scores(named.name, runs, split, metric, reader) for named, runs in ((a, of_a), (b, of_b))
+    ]
     return {
-        "verdict": verdict["verdict"],
-        "a": a.name,
-        "b": b.name,
-        "metric": metric,
-        "split": split,
-        "a_mean": scores[0].mean,
-        "b_mean": scores[1].mean,
-        **{name: value for name, value in verdict.items() if name not in ("verdict", "p_adjusted")},
-        "sentence": sentence(a.name, b.name, metric, split, verdict),
+        **_verdict_of(a.name, b.name, metric, split, scores[0], scores[1]),
         "dataset": a.dataset,
         "snapshot": snapshot,
         "rows": scores[0].rows.shape[1],
@@ -128,6 +113,90 @@ def compare_named(
         "a_runs": _values(of_a, split, metric),
         "b_runs": _values(of_b, split, metric),
         "notes": [*a.notes, *b.notes, *notes, *note],
+    }
+
+
+def compare_with_fixed(
+    store: Store, a: Named, snapshot: str, b: Baseline, *, split: str | None = None, metric: str | None = None
+) -> dict[str, Any]:
+    """As `compare_named`, against fixed predictions of the rows of that snapshot."""
+    of_a = a.on(snapshot)
+    metric = _chosen_metric(a, of_a[0].task, metric)
+    split, note = _chosen_split([*(run.values for run in of_a), b.values], split)
+    reader = RowReader(store=store)
+    scores = _require_scores(a.name, of_a, split, metric, reader)
+    fixed = baseline_scores(metric, split, b, reader.of_table(b.predictions, b.name))
+    if fixed is None:
+        raise BertAssetsError(f"{b.name} cannot be compared with: its {split} {metric} is undefined")
+    left = [run.run for run in a.runs if run.snapshot != snapshot]
+    other = [f"{a.name}: left out, measured on another snapshot: {', '.join(left)}"] if left else []
+    return {
+        **_verdict_of(a.name, b.name, metric, split, scores, fixed),
+        "dataset": a.dataset,
+        "snapshot": snapshot,
+        "rows": scores.rows.shape[1],
+        "a_kind": a.kind,
+        "b_kind": "baseline",
+        "a_runs": _values(of_a, split, metric),
+        "b_runs": {},
+        "notes": [*a.notes, *other, *note],
+    }
+
+
+def require_same_dataset(a: Named, b: Named) -> None:
+    """Raise UserError unless both are of one dataset."""
+    if a.dataset != b.dataset:
+        raise UserError(
+            f"{a.name} is of the dataset {a.dataset} and {b.name} of {b.dataset}: only figures over the same rows compare"
+        )
+
+
+def best_run(store: Store, named: Named) -> EvaluatedRun:
+    """The run to use: the best on validation, of those on the dataset's current snapshot if there are any."""
+    current = (store.read_pointer(f"datasets/{named.dataset}/current.json") or {}).get("content_hash")
+
+    def key(run: EvaluatedRun) -> tuple[bool, bool, float, int]:
+        metric = SCORED[run.task][0]
+        value = ((run.values.get("validation") or {}).get("metrics") or {}).get(metric)
+        better = value is not None and (value if higher_is_better(metric) else -value)
+        return run.snapshot == current, value is not None, float(better), -run.seed
+
+    return max(named.runs, key=key)
+
+
+def _chosen_metric(named: Named, task: str, metric: str | None) -> str:
+    metric = metric or SCORED[task][0]
+    if metric not in SCORED[task]:
+        raise UserError(
+            f"{metric} is no metric that runs of {named.dataset} ({task}) compare by; expected one of {', '.join(SCORED[task])}"
+        )
+    return metric
+
+
+def _require_scores(
+    name: str, runs: Sequence[EvaluatedRun], split: str, metric: str, reader: RowReader
+) -> Scores:
+    found = scores_of(metric, split, runs, [reader.of_run(run) for run in runs])
+    if found is None:
+        undefined = [run.run for run in runs if _value(run, split, metric) is None]
+        raise BertAssetsError(
+            f"{name} cannot be compared: its {split} {metric} is undefined in {', '.join(undefined) or 'its runs'}"
+        )
+    return found
+
+
+def _verdict_of(a: str, b: str, metric: str, split: str, of_a: Scores, of_b: Scores) -> dict[str, Any]:
+    verdict = compare_pair(metric, of_a, of_b)
+    return {
+        "verdict": verdict["verdict"],
+        "a": a,
+        "b": b,
+        "metric": metric,
+        "split": split,
+        "a_mean": of_a.mean,
+        "b_mean": of_b.mean,
+        **{name: value for name, value in verdict.items() if name not in ("verdict", "p_adjusted")},
+        "sentence": sentence(a, b, metric, split, verdict),
     }
 
 
@@ -163,9 +232,9 @@ def _common_snapshot(store: Store, a: Named, b: Named) -> tuple[str, list[str]]:
     return chosen, notes
 
 
-def _chosen_split(runs: Sequence[EvaluatedRun], wanted: str | None) -> tuple[str, list[str]]:
+def _chosen_split(values: Sequence[Mapping[str, Any]], wanted: str | None) -> tuple[str, list[str]]:
     labelled = [
-        split for split in SPLITS if all((run.values.get(split) or {}).get("labelled") for run in runs)
+        split for split in SPLITS if all((found.get(split) or {}).get("labelled") for found in values)
     ]
     if wanted is not None and wanted not in labelled:
         raise UserError(

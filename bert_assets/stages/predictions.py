@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from bert_assets.stages.snapshot import Snapshot
 from bert_assets.stages.tokens import TokenizedSplit, tokenize_snapshot, tokenize_texts
 from bert_assets.store.hashing import sha256_json
 from bert_assets.store.store import Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TABLE = "predictions.parquet"
 EVALUATED = ("validation", "test")
@@ -44,9 +47,14 @@ class Predictions:
 
 
 def predict_snapshot(
-    store: Store, published: PublishedModel, snapshot: Snapshot, *, device: str = "auto"
+    store: Store,
+    published: PublishedModel,
+    snapshot: Snapshot,
+    *,
+    device: str = "auto",
+    model: PreTrainedModel | None = None,
 ) -> pa.Table:
-    """Score the validation and test rows of the snapshot, in its row order.
+    """Score the validation and test rows of the snapshot, in its row order; by `model` in place of the published weights.
 
     It may be another snapshot than the model's own; raises UserError where it has another task or other classes.
     """
@@ -55,7 +63,7 @@ def predict_snapshot(
     tokenizer = (published.model_folder / "tokenizer.json").read_bytes()
     tokens = tokenize_snapshot(store, snapshot, tokenizer, settings["max_length"], settings["truncation"])
     parts = []
-    scorer = Scorer(published, device)
+    scorer = Scorer(published, device, model)
     for split in EVALUATED:
         if not snapshot.rows.get(split):
             continue
@@ -95,8 +103,9 @@ def predict_texts(
     pairs: Sequence[str] | None = None,
     *,
     device: str = "auto",
+    model: PreTrainedModel | None = None,
 ) -> pa.Table:
-    """Score a user's texts. Columns: text, text_pair (pairs only), label (class name or number), confidence,
+    """Score a user's texts, by `model` in place of the published weights. Columns: text, text_pair (pairs only), label (class name or number), confidence,
     probabilities (classification, in class order); for regression confidence is null.
 
     Raises UserError for a blank text, or where the model wants pairs and gets single texts, or the reverse.
@@ -124,7 +133,7 @@ def predict_texts(
         settings["max_length"],
         settings["truncation"],
     )
-    columns = Scorer(published, device).columns(tokens)
+    columns = Scorer(published, device, model).columns(tokens)
     given = {"text": pa.array(list(texts), pa.string())}
     if pairs is not None:
         given["text_pair"] = pa.array(list(pairs), pa.string())
@@ -148,10 +157,11 @@ def predict_texts(
 class Scorer:
     """A loaded model and how to feed it. Raises UserError for a model that fails its check `weights`."""
 
-    def __init__(self, published: PublishedModel, device: str) -> None:
+    def __init__(self, published: PublishedModel, device: str, model: PreTrainedModel | None = None) -> None:
         require_usable(published.manifest)
         self.device = choose_device(device)
-        self.model = load_model(published, self.device)
+        self.model = load_model(published, self.device) if model is None else model
+        torch.nn.Module.to(self.model, self.device)
         self.inputs = Inputs.of(self.model)
         self.precision = settings_of(published.manifest["recipe"])["precision"]
         self.task = published.manifest["task"]

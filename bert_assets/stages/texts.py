@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +15,7 @@ import pyarrow.parquet as pq
 
 from bert_assets.config.schema import DatasetConfig, FormatConfig
 from bert_assets.errors import UserError
-from bert_assets.stages.columns import as_strings, text_columns
+from bert_assets.stages.columns import as_strings, label_column, text_columns
 from bert_assets.stages.invalid_rows import Problem, text_problems
 from bert_assets.stages.locations import ending_of
 from bert_assets.stages.source import FORMATS, read_table
@@ -33,11 +36,27 @@ def examples_of(dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
     return [first for first, _ in pairs], [second for _, second in pairs]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextFile:
+    """A user's texts, and what the file says of their labels: the values as they are, None where it has no column."""
+
+    texts: list[str]
+    pairs: list[str] | None
+    label_column: str | None
+    labels: list[Any] | None
+
+
 def read_texts(path: Path, dataset: DatasetConfig) -> tuple[list[str], list[str] | None]:
     """The text columns of a csv, tsv, jsonl or parquet file, named as in the dataset (or inferred as there).
 
     Raises UserError for a file that cannot be read, lacks a column, or holds no text in some row.
     """
+    found = read_text_file(path, dataset)
+    return found.texts, found.pairs
+
+
+def read_text_file(path: Path, dataset: DatasetConfig) -> TextFile:
+    """As `read_texts`, with the labels where the file has them."""
     if not path.is_file():
         raise UserError(
             f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give a file of texts"
@@ -53,7 +72,39 @@ def read_texts(path: Path, dataset: DatasetConfig) -> tuple[list[str], list[str]
             f"{row + 1} ({Problem(int(problems[row])).words}). Take them out"
         )
     texts = [column.to_pylist() for column in columns]
-    return texts[0], texts[1] if len(texts) == 2 else None
+    label = label_column(dataset, [name for name in table.column_names if name not in chosen])
+    return TextFile(
+        texts=texts[0],
+        pairs=texts[1] if len(texts) == 2 else None,
+        label_column=label,
+        labels=None if label is None else table.column(label).to_pylist(),
+    )
+
+
+def label_values(labels: Sequence[Any], class_names: Sequence[str] | None, where: str) -> np.ndarray:
+    """Class ids, or targets where there are no classes, as float64; NaN where a label is missing.
+
+    A whole number that is no class name is a class id. Raises UserError for a label that the model cannot know.
+    """
+    known = None if class_names is None else {name: index for index, name in enumerate(class_names)}
+    values = np.full(len(labels), np.nan)
+    for row, label in enumerate(labels):
+        if label is None or (isinstance(label, str) and not label.strip()) or label != label:
+            continue
+        text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
+        try:
+            if known is None:
+                values[row] = float(text)
+            elif text in known:
+                values[row] = known[text]
+            else:
+                values[row] = range(len(known))[int(text)]
+        except (ValueError, IndexError):
+            expected = "a number" if known is None else f"one of {', '.join(map(repr, list(known)[:20]))}"
+            raise UserError(
+                f"{where}: the label of row {row + 1} is {label!r}; expected {expected}"
+            ) from None
+    return values
 
 
 def _format_of(path: Path, dataset: DatasetConfig) -> FormatConfig:

@@ -169,19 +169,18 @@ def test_a_full_disk_while_the_first_snapshot_is_written_leaves_nothing_behind(t
     import pyarrow.parquet as pq
 
     world = make_world(tmp_path)
-    write_table = pq.write_table
+    write_table = pq.ParquetWriter.write_table
 
-    def fill_the_disk(table, where, **options):
-        Path(where).write_bytes(b"PAR1 and no more")
+    def fill_the_disk(writer, table, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pq, "write_table", fill_the_disk)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", fill_the_disk)
     with pytest.raises(StoreError, match=r"is full .*make space, then repeat the command"):
         world.snapshot()
     assert not world.store.exists("snapshots")
     assert not world.store.exists("datasets")
     assert list(world.store.path("work/staging").iterdir()) == []
-    monkeypatch.setattr(pq, "write_table", write_table)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", write_table)
     assert load_snapshot(world.store, world.snapshot().content_hash)
 
 
@@ -192,7 +191,7 @@ def test_a_first_write_that_was_killed_is_cleaned_up_and_done_again(tmp_path):
         import pyarrow.parquet as pq
 
         # Dies with half of the files written.
-        pq.write_table = lambda *arguments, **options: os._exit(9)
+        pq.ParquetWriter.write_table = lambda *arguments, **options: os._exit(9)
         world.snapshot()
     os.waitpid(pid, 0)
     assert not world.store.exists("snapshots")

@@ -3,16 +3,34 @@
 import csv
 import io
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_assets.errors import UserError
 from bert_assets.stages import delimited
-from bert_assets.stages.delimited import Dialect, column_names, read_delimited, require_utf8, row_lines
+from bert_assets.stages.delimited import (
+    Dialect,
+    column_names,
+    delimited_blocks,
+    delimited_tables,
+    names_in,
+    read_delimited,
+    require_utf8,
+    row_lines,
+)
 
 CSV = Dialect(delimiter=",")
 TSV = Dialect(delimiter="\t")
+
+
+def read_in_blocks(data: bytes, dialect: Dialect, wanted=None, *, size: int, exact: bool = False) -> pa.Table:
+    def blocks():
+        return delimited_blocks(io.BytesIO(data).read, dialect, size)
+
+    names = names_in(blocks(), dialect, "a.csv")
+    return pa.concat_tables(delimited_tables(blocks(), dialect, "a.csv", names, wanted, exact=exact))
 
 
 def read(data: str | bytes, dialect: Dialect = CSV, wanted=None) -> dict[str, list[str]]:
@@ -20,6 +38,9 @@ def read(data: str | bytes, dialect: Dialect = CSV, wanted=None) -> dict[str, li
     content = data.encode() if isinstance(data, str) else data
     fast = read_delimited(content, dialect, "a.csv", wanted).to_pydict()
     assert read_delimited(content, dialect, "a.csv", wanted, exact=True).to_pydict() == fast
+    if len(content) < 1000:
+        for size in (1, 7):
+            assert read_in_blocks(content, dialect, wanted, size=size).to_pydict() == fast
     return fast
 
 
@@ -30,6 +51,9 @@ def complaint(data: str | bytes, dialect: Dialect = CSV) -> str:
     for exact in (False, True):
         with pytest.raises(UserError) as refused:
             read_delimited(content, dialect, "a.csv", exact=exact)
+        messages.add(str(refused.value))
+        with pytest.raises(UserError) as refused:
+            read_in_blocks(content, dialect, size=7, exact=exact)
         messages.add(str(refused.value))
     (message,) = messages
     return message
@@ -213,8 +237,10 @@ def test_a_field_larger_than_a_block_is_read():
     assert read(f'a,b\n"{long}",1\n')["a"] == [long]
 
 
-def outcome(data: bytes, dialect: Dialect, *, exact: bool) -> dict | str:
+def outcome(data: bytes, dialect: Dialect, *, exact: bool, size: int | None = None) -> dict | str:
     try:
+        if size is not None:
+            return read_in_blocks(data, dialect, size=size, exact=exact).to_pydict()
         return read_delimited(data, dialect, "a.csv", exact=exact).to_pydict()
     except UserError as error:
         return str(error)
@@ -249,4 +275,7 @@ def test_the_fast_and_the_exact_reader_agree_on_anything(
     data = (mark + (",".join(names) + end if has_header else "") + body).encode()
     columns = None if has_header else tuple(names)
     dialect = Dialect(delimiter=",", columns=columns, quoting=quoting, cut_extra=cut_extra)
-    assert outcome(data, dialect, exact=False) == outcome(data, dialect, exact=True)
+    expected = outcome(data, dialect, exact=True)
+    assert outcome(data, dialect, exact=False) == expected
+    for size in (1, 3, 7):
+        assert outcome(data, dialect, exact=False, size=size) == expected

@@ -1,6 +1,7 @@
 """Snapshots: what changes the content hash and what does not, what is published and verified."""
 
 import errno
+import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import StoreError, UserError
+from bert_assets.stages import equal_rows, labels, spool
 from bert_assets.stages import snapshot as snapshot_module
+from bert_assets.stages.row_ids import label_digests, row_ids, text_digests
 from bert_assets.stages.snapshot import BuiltSnapshot, build_snapshot, load_snapshot, publish_snapshot
 from bert_assets.stages.source import read_source
 from bert_assets.stages.summary import snapshot_summary
@@ -287,6 +290,111 @@ def test_a_split_that_is_not_there_is_told(tmp_path):
     )
     with pytest.raises(UserError, match="has no test split, only train, validation"):
         snapshot.table("test")
+
+
+def in_small_batches(root: Path, dataset: DatasetConfig) -> BuiltSnapshot:
+    return build_snapshot(dataset, read_source(dataset, root, block_bytes=200), batch_rows=7)
+
+
+REPEATED = [*ROWS, *ROWS[:40], *((text, "positive") for text, _ in ROWS[20:60]), *ROWS[:9]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"max_rows": {"train": 50, "validation": 7}},
+        {"splits": {"validation": 0, "test": 0}},
+        {"on_invalid": "drop"},
+    ],
+)
+def test_the_size_of_batches_changes_nothing(tmp_path, ending, settings):
+    rows = [*REPEATED, ("", "positive"), ("no label", "")] if "on_invalid" in settings else REPEATED
+    table = table_of(rows)
+    if ending == "parquet":
+        pq.write_table(table, tmp_path / "a.parquet", row_group_size=11)
+    elif ending == "csv":
+        write_rows(tmp_path / "a.csv", rows)
+    else:
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    dataset = config(f"a.{ending}", **settings)
+    whole, parts = (
+        build_snapshot(dataset, read_source(dataset, tmp_path)),
+        in_small_batches(tmp_path, dataset),
+    )
+    assert parts.content_hash == whole.content_hash
+    assert parts.record == whole.record
+    assert parts.summary == whole.summary
+    for split in whole.rows:
+        assert parts.table(split).equals(whole.table(split))
+    published = publish_snapshot(Store(tmp_path / "store"), "d", parts)
+    assert published.table("train").equals(whole.table("train").combine_chunks())
+
+
+def test_the_size_of_batches_does_not_change_what_is_refused(tmp_path):
+    write_rows(tmp_path / "a.csv", [*ROWS[:100], ("", "positive"), *ROWS[100:], ("x", " "), ("", "")])
+    messages = []
+    for make in (lambda: build(tmp_path), lambda: in_small_batches(tmp_path, config())):
+        with pytest.raises(
+            UserError, match=r"(?s)3 rows cannot be used .*row 101 \(line 102\): blank text"
+        ) as refused:
+            make()
+        messages.append(str(refused.value))
+    assert messages[0] == messages[1]
+
+
+def test_row_ids_and_figures_are_those_of_all_rows_at_once_where_rows_are_spread_over_parts(
+    tmp_path, monkeypatch
+):
+    write_rows(tmp_path / "a.csv", REPEATED)
+    whole = build(tmp_path)
+    monkeypatch.setattr(equal_rows, "ROWS_OF_A_PART", 20)
+    parts = build(tmp_path)
+    assert parts.record == whole.record
+    assert parts.record["figures"]["contradictions"]["texts"] > 0
+    assert parts.record["figures"]["leakage"]["test"]["leaked"] == 0
+    for split in whole.rows:
+        texts, labels = (whole.table(split)[name].combine_chunks() for name in ("text", "label"))
+        ids = row_ids(text_digests([texts]), label_digests(labels, whole.class_names))
+        assert parts.table(split)["row_id"].to_pylist() == ids.to_pylist()
+
+
+def test_large_sources_wait_in_files_that_have_no_name(tmp_path, monkeypatch):
+    write_rows(tmp_path / "a.csv", ROWS)
+    whole = build(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(spool, "IN_MEMORY", 100)
+    parts = in_small_batches(tmp_path, config())
+    assert parts.content_hash == whole.content_hash
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_full_disk_of_temporary_files_is_told(tmp_path, monkeypatch):
+    write_rows(tmp_path / "a.csv", ROWS)
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(spool.pa.ipc, "new_stream", full)
+    with pytest.raises(UserError, match=r"temporary files in .* is full\..*TMPDIR"):
+        build(tmp_path)
+
+
+def test_numbers_that_are_no_classes_are_not_remembered_one_by_one(tmp_path, monkeypatch):
+    rows = [(text, f"{index / 7:.5f}") for index, (text, _) in enumerate(ROWS)]
+    write_rows(tmp_path / "a.csv", rows)
+    whole = build(tmp_path)
+    monkeypatch.setattr(labels, "MOST_REMEMBERED", 10)
+    few = in_small_batches(tmp_path, config())
+    assert (few.content_hash, few.task) == (whole.content_hash, "regression")
+    write_rows(tmp_path / "a.csv", [*rows, ("x", "high")])
+    with pytest.raises(
+        UserError, match=r"some labels are numbers, such as .*, and some are not, such as 'high'"
+    ):
+        in_small_batches(tmp_path, config())
 
 
 def test_the_summary_counts_labels_and_lengths(tmp_path):

@@ -28,11 +28,23 @@ def content_document(
     tables: Mapping[str, pa.Table], *, task: str, class_names: Sequence[str] | None
 ) -> dict[str, Any]:
     """What `content_hash` hashes; splits in the order of their names, columns in the tables' order."""
+    splits = {}
+    for split, table in tables.items():
+        splits[split] = SplitHash(table.schema)
+        for batch in table.to_batches():
+            splits[split].update(batch)
+    return content_of(splits, task=task, class_names=class_names)
+
+
+def content_of(
+    splits: Mapping[str, SplitHash], *, task: str, class_names: Sequence[str] | None
+) -> dict[str, Any]:
+    """`content_document` of splits that were hashed batch by batch."""
     return {
         "format": FORMAT,
         "task": task,
         "class_names": None if class_names is None else list(class_names),
-        "splits": {split: _split_document(tables[split]) for split in sorted(tables)},
+        "splits": {split: splits[split].document() for split in sorted(splits)},
     }
 
 
@@ -40,35 +52,47 @@ def content_hash(document: Mapping[str, Any]) -> str:
     return sha256_json(document)
 
 
-def _split_document(table: pa.Table) -> dict[str, Any]:
-    columns = [
-        {"name": name, **column_streams(table.column(name))}
-        for name in table.column_names
-        if name not in DERIVED
-    ]
-    return {"rows": table.num_rows, "columns": columns}
+class SplitHash:
+    """The hashes of a split's columns, of strings, int64 or float64, as its rows come."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._rows = 0
+        self._columns = {field.name: _ColumnHash(field.type) for field in schema if field.name not in DERIVED}
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        self._rows += batch.num_rows
+        for name, column in self._columns.items():
+            column.update(batch.column(name))
+
+    def document(self) -> dict[str, Any]:
+        columns = [{"name": name, **column.document()} for name, column in self._columns.items()]
+        return {"rows": self._rows, "columns": columns}
 
 
-def column_streams(column: pa.ChunkedArray) -> dict[str, str]:
-    """The type and the sha256 of each stream of a column of strings, int64 or float64."""
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not is_text and column.type not in (pa.int64(), pa.float64()):
-        raise TypeError(f"no canonical form for a column of {column.type}")
-    streams = {
-        name: hashlib.sha256()
-        for name in (("validity", "lengths", "values") if is_text else ("validity", "values"))
-    }
-    for chunk in column.chunks:
+class _ColumnHash:
+    """The type and the sha256 of each stream of a column."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not self._is_text and kind not in (pa.int64(), pa.float64()):
+            raise TypeError(f"no canonical form for a column of {kind}")
+        self._kind = "string" if self._is_text else str(kind)
+        names = ("validity", "lengths", "values") if self._is_text else ("validity", "values")
+        self._streams = {name: hashlib.sha256() for name in names}
+
+    def update(self, chunk: pa.Array) -> None:
+        streams = self._streams
         streams["validity"].update(chunk.is_valid().cast(pa.uint8()).to_numpy().tobytes())
-        if is_text:
+        if self._is_text:
             lengths, values = _text_streams(chunk)
             streams["lengths"].update(lengths)
             streams["values"].update(values)
         else:
             numbers = pc.fill_null(chunk, 0).to_numpy()
             streams["values"].update(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False).tobytes())
-    kind = "string" if is_text else str(column.type)
-    return {"type": kind, **{name: stream.hexdigest() for name, stream in streams.items()}}
+
+    def document(self) -> dict[str, str]:
+        return {"type": self._kind, **{name: stream.hexdigest() for name, stream in self._streams.items()}}
 
 
 def _text_streams(chunk: pa.Array) -> tuple[bytes, memoryview]:

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
 
 from bert_assets.errors import UserError
+from bert_assets.stages.blocks import BOM, Block, blocks_of, line_ends
 
 QUOTE = '"'
 
@@ -43,15 +42,20 @@ class Dialect:
 
 def column_names(data: bytes, dialect: Dialect, where: str) -> list[str]:
     """The names of the columns; raises UserError if the file has no first row or a name stands twice."""
+    return names_in(delimited_blocks(io.BytesIO(data).read, dialect, len(data)), dialect, where)
+
+
+def names_in(blocks: Iterable[Block], dialect: Dialect, where: str) -> list[str]:
+    """`column_names` of a file that is given in blocks."""
     if dialect.columns is not None:
         names = list(dialect.columns)
     else:
-        first = next(_records(data, dialect, where), None)
+        first = next((record for block in blocks for record in _records(block, dialect, where)), None)
         if first is None:
             raise UserError(
                 f"{where} is empty: expected a header row with the columns' names, then one row a line"
             )
-        names = first[1]
+        names = first.fields
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(
@@ -71,55 +75,90 @@ def read_delimited(
     what is not UTF-8, a row with another number of fields than there are columns, and a quote that nothing closes.
     """
     names = column_names(data, dialect, where)
+    blocks = delimited_blocks(io.BytesIO(data).read, dialect, len(data))
+    return pa.concat_tables(delimited_tables(blocks, dialect, where, names, wanted, exact=exact))
+
+
+def delimited_blocks(read: Callable[[int], bytes], dialect: Dialect, size: int) -> Iterator[Block]:
+    return blocks_of(read, size, delimiter=dialect.delimiter, quoting=dialect.quoting)
+
+
+def delimited_tables(
+    blocks: Iterable[Block],
+    dialect: Dialect,
+    where: str,
+    names: list[str],
+    wanted: Sequence[str] | None = None,
+    *,
+    exact: bool = False,
+) -> Iterator[pa.Table]:
+    """`read_delimited`, a table for each block that holds rows; `names` are the columns'."""
     chosen = names if wanted is None else list(wanted)
-    table = None if exact else _read_fast(data, dialect, names, chosen)
-    if table is None:
-        table = _read_exactly(data, dialect, where, names, chosen)
-    if table.num_rows == 0:
+    skipped, rows = 0 if dialect.columns is not None else 1, 0
+    for block in blocks:
+        table = None if exact else _read_fast(block, dialect, names, chosen, skipped)
+        if table is None:
+            table = _read_exactly(block, dialect, where, names, chosen, skipped)
+        if table is not None:
+            # The header was a row of the first block that has any.
+            skipped = 0
+            rows += table.num_rows
+            yield table
+    if not rows:
         raise UserError(f"{where} holds a header and no rows: expected at least one row below the header")
-    return table
 
 
-def require_rows_fit(data: bytes, dialect: Dialect, where: str) -> None:
-    """Raise the UserError that `read_delimited` raises for the first row that does not fit the columns, if any."""
-    _read_exactly(data, dialect, where, column_names(data, dialect, where), [])
+def require_rows_fit(blocks: Iterable[Block], dialect: Dialect, where: str, names: list[str]) -> None:
+    """Raise the UserError that reading raises for the first row that does not fit the columns, if any."""
+    for block in blocks:
+        _read_exactly(block, dialect, where, names, [], 0)
 
 
 def row_lines(data: bytes, dialect: Dialect, where: str, rows: Iterable[int]) -> dict[int, int]:
     """The 1-based line at which each of the 0-based data rows starts."""
+    return lines_in(delimited_blocks(io.BytesIO(data).read, dialect, len(data)), dialect, where, rows)
+
+
+def lines_in(blocks: Iterable[Block], dialect: Dialect, where: str, rows: Iterable[int]) -> dict[int, int]:
+    """`row_lines` of a file that is given in blocks."""
     looked_for = set(rows)
     first = 0 if dialect.columns is not None else -1
     found: dict[int, int] = {}
-    for number, (line, _) in enumerate(_records(data, dialect, where), start=first):
+    records = (record for block in blocks for record in _records(block, dialect, where))
+    for number, record in enumerate(records, start=first):
         if number in looked_for:
-            found[number] = line
+            found[number] = record.line
             if len(found) == len(looked_for):
                 break
     return found
 
 
-def require_utf8(data: bytes, where: str) -> None:
-    """Raise UserError with the line and byte of the first thing that is not UTF-8."""
+def require_utf8(data: bytes, where: str, *, line: int = 1, start: int = 0, head: bytes = b"") -> None:
+    """Raise UserError with the line and byte of the first thing that is not UTF-8.
+
+    `line` and `start` say where in the file the data stands, `head` how the file begins, if not with the data.
+    """
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line = before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
-        encoding = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
+        line += line_ends(data, error.start)
+        encoding = "UTF-16" if (head or data[:2]) in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
         raise UserError(
-            f"{where}, line {line}: byte {error.start + 1} (0x{data[error.start]:02x}) is not UTF-8. Convert the "
+            f"{where}, line {line}: byte {start + error.start + 1} (0x{data[error.start]:02x}) is not UTF-8. Convert the "
             f"file, for example if it is {encoding}: iconv -f {encoding} -t UTF-8 OLD > NEW"
         ) from None
 
 
-def _read_fast(data: bytes, dialect: Dialect, names: list[str], chosen: list[str]) -> pa.Table | None:
-    """Arrow's reading, or None where it refuses or might be wrong."""
+def _read_fast(
+    block: Block, dialect: Dialect, names: list[str], chosen: list[str], skipped: int
+) -> pa.Table | None:
+    """Arrow's reading, or None where it refuses or might be wrong, or finds no row."""
     # Arrow takes one ASCII character, and not NUL.
-    if not "\0" < dialect.delimiter < "\x80":
+    if not block.is_sound or not "\0" < dialect.delimiter < "\x80":
         return None
-    quotes = dialect.quoting and QUOTE.encode() in data
-    if quotes and not _quotes_are_sound(data, dialect.delimiter):
-        return None
+    quotes = dialect.quoting and QUOTE.encode() in block.data
+    # Arrow skips a byte order mark at the start of whatever it reads; an empty line is no row.
+    data = b"\n" + block.data if block.start and block.data.startswith(BOM) else block.data
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(data),
@@ -139,50 +178,57 @@ def _read_fast(data: bytes, dialect: Dialect, names: list[str], chosen: list[str
     except pa.ArrowException:
         return None
     # A header is read as the first row, so that it is checked like any other.
-    return table.select(chosen).slice(1 if dialect.columns is None else 0)
+    return table.select(chosen).slice(skipped)
 
 
-def _quotes_are_sound(data: bytes, delimiter: str) -> bool:
-    """Whether every field that a quote opens is closed by one, with the field's end right behind it."""
-    ends = re.escape(delimiter).encode() + rb"\r\n"
-    opened = rb"(?:\A(?:\xef\xbb\xbf)?|(?<=[" + ends + rb"]))"
-    # The second alternative takes the opening quotes that the first one cannot make a field of.
-    fields = re.compile(opened + rb'(?:"[^"]*(?:""[^"]*)*"(?=[' + ends + rb']|\Z)|("))')
-    return not any(field.lastindex for field in fields.finditer(data))
-
-
-def _read_exactly(data: bytes, dialect: Dialect, where: str, names: list[str], chosen: list[str]) -> pa.Table:
-    records = _records(data, dialect, where)
-    if dialect.columns is None:
-        next(records)
+def _read_exactly(
+    block: Block, dialect: Dialect, where: str, names: list[str], chosen: list[str], skipped: int
+) -> pa.Table | None:
+    """The block's rows without the first `skipped`, or None where it holds no more than these."""
     rows: list[list[str]] = []
-    for line, fields in records:
+    for record in _records(block, dialect, where):
+        fields = record.fields
         if len(fields) < len(names) or (len(fields) > len(names) and not dialect.cut_extra):
-            raise UserError(_ragged(where, line, fields, names, dialect, QUOTE in _line(data, line)))
+            raise UserError(_ragged(where, record, names, dialect))
         rows.append(fields)
+    if not rows:
+        return None
     positions = {name: index for index, name in enumerate(names)}
-    return pa.table({name: pa.array([row[positions[name]] for row in rows], pa.string()) for name in chosen})
+    columns = {
+        name: pa.array([row[positions[name]] for row in rows[skipped:]], pa.string()) for name in chosen
+    }
+    return pa.table(columns)
 
 
-def _records(data: bytes, dialect: Dialect, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Every row, the header included, with the 1-based line at which it starts."""
+class Record(NamedTuple):
+    """A row: the 1-based line at which it starts, its fields, and that line."""
+
+    line: int
+    fields: list[str]
+    text: str
+
+
+def _records(block: Block, dialect: Dialect, where: str) -> Iterator[Record]:
+    """Every row, the header included."""
     try:
         # With newline="" lines end at \n, \r or \r\n, as Arrow has it, and keep their endings.
-        lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-        yield from (_quoted_records if dialect.quoting else _plain_records)(lines, dialect.delimiter, where)
+        encoding = "utf-8" if block.start else "utf-8-sig"
+        lines = io.TextIOWrapper(io.BytesIO(block.data), encoding=encoding, newline="")
+        records = _quoted_records if dialect.quoting else _plain_records
+        yield from records(lines, dialect.delimiter, where, block.line)
     except UnicodeDecodeError:
-        require_utf8(data, where)
+        require_utf8(block.data, where, line=block.line, start=block.start, head=block.head)
         raise
 
 
-def _plain_records(lines: Iterable[str], delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:  # noqa: ARG001
-    for number, line in enumerate(lines, start=1):
+def _plain_records(lines: Iterable[str], delimiter: str, where: str, first: int) -> Iterator[Record]:  # noqa: ARG001
+    for number, line in enumerate(lines, start=first):
         content = line.removesuffix("\n").removesuffix("\r")
         if content:
-            yield number, content.split(delimiter)
+            yield Record(number, content.split(delimiter), line)
 
 
-def _quoted_records(lines: Iterable[str], delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
+def _quoted_records(lines: Iterable[str], delimiter: str, where: str, first: int) -> Iterator[Record]:
     record: list[str] = []
     at_end = False
 
@@ -195,16 +241,17 @@ def _quoted_records(lines: Iterable[str], delimiter: str, where: str) -> Iterato
 
     options: Any = {"delimiter": delimiter, "quotechar": QUOTE, "doublequote": True}
     reader = csv.reader(lines_of_record(), **options, strict=True)
-    start = 1
+    start = first
     try:
         for fields in reader:
             if fields:
-                yield start, fields
-            start = reader.line_num + 1
+                yield Record(start, fields, record[0])
+            start = reader.line_num + first
             record.clear()
     except csv.Error:
+        last = reader.line_num + first - 1
         if not at_end:
-            reach = f" in line {reader.line_num}" if reader.line_num > start else ""
+            reach = f" in line {last}" if last > start else ""
             raise UserError(
                 f"{where}, line {start}: a field that a quote opens in this row is closed by a quote{reach}, and text "
                 "follows. Double the quotes that belong to a quoted text; in a file whose quotes are ordinary "
@@ -212,7 +259,7 @@ def _quoted_records(lines: Iterable[str], delimiter: str, where: str) -> Iterato
             ) from None
         swallowed = _line_breaks(next(csv.reader(record, **options))[-1])
         raise UserError(
-            f"{where}, line {reader.line_num + 1 - swallowed}: the quote that opens the last field of this row is never "
+            f"{where}, line {last + 1 - swallowed}: the quote that opens the last field of this row is never "
             "closed. Close it, or double it if it belongs to the text; in a file whose quotes are ordinary characters, "
             "set format: {quoting: none}"
         ) from None
@@ -222,15 +269,9 @@ def _line_breaks(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _line(data: bytes, number: int) -> str:
-    lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-    return next(itertools.islice(lines, number - 1, None))
-
-
-def _ragged(
-    where: str, line: int, fields: list[str], names: list[str], dialect: Dialect, holds_quote: bool
-) -> str:
+def _ragged(where: str, record: Record, names: list[str], dialect: Dialect) -> str:
     """What is wrong with a row of the wrong width, and what its reader can do about it."""
+    line, fields = record.line, record.fields
     found, expected = len(fields), len(names)
     message = (
         f"{where}, line {line}: found {found} column{'s' * (found != 1)}, expected {expected}, as "
@@ -245,7 +286,7 @@ def _ragged(
             f'{message} If {name} separates the columns, set format: {{delimiter: "{shown}"}}, and if the first line '
             "does not name them, header: false and columns: [NAME, ...]"
         )
-    if dialect.quoting and holds_quote:
+    if dialect.quoting and QUOTE in record.text:
         reach = f", and the row reaches to line {last}" if last > line else ""
         message += (
             f" A quote stands in this line{reach}: if quotes are ordinary characters in this file, set format: "

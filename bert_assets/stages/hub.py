@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from bert_assets.config.schema import DatasetConfig, HubSource
 from bert_assets.errors import UserError
 from bert_assets.stages.arrow import pc
 from bert_assets.stages.columns import choose_columns, what_is_there
-from bert_assets.stages.source_rows import SourcePart, SourceRows
+from bert_assets.stages.source_rows import BATCH_ROWS, SourcePart, SourceRows
 
 # Names that hub datasets give their splits; of several that are there, the first counts (MNLI's matched genres are
 # the ones that GLUE scores first).
@@ -29,7 +30,7 @@ def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
     loaded, chosen = _load_splits(source, where)
     columns = choose_columns(dataset, loaded[chosen["train"]].column_names, where)
     class_names = getattr(loaded[chosen["train"]].features[columns.label], "names", None)
-    tables: dict[str, pa.Table] = {}
+    parts: dict[str, list[SourcePart]] = {}
     for split, theirs in chosen.items():
         rows = loaded[theirs]
         missing = [name for name in (*columns.texts, columns.label) if name not in rows.column_names]
@@ -38,14 +39,12 @@ def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
                 f"{where}: the split {theirs!r} has no column {missing[0]!r}.{what_is_there(missing[0], rows.column_names)}"
             )
         present = [name for name in (*columns.texts, columns.label) if name not in missing]
-        table = rows.select_columns(present).with_format("arrow")[:]
         listed = getattr(rows.features.get(columns.label), "names", None)
-        tables[split] = (
-            table if listed is None else _named(table, columns.label, listed, f"{where}, {theirs}")
-        )
+        name = f"{where}, {theirs}"
+        read = partial(_tables, rows.select_columns(present), columns.label, listed, name)
+        parts[split] = [SourcePart(name=name, read=read)]
     return SourceRows(
         name=where,
-        splits=tables,
         columns=columns,
         whole=False,
         provenance={
@@ -59,11 +58,13 @@ def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
             "splits_not_used": sorted(set(loaded) - set(chosen.values())),
         },
         class_names=class_names,
-        parts={
-            split: [SourcePart(name=f"{where}, {chosen[split]}", rows=table.num_rows)]
-            for split, table in tables.items()
-        },
+        parts=parts,
     )
+
+
+def _tables(rows: Any, label: str, listed: list[str] | None, where: str) -> Iterator[pa.Table]:
+    for table in rows.with_format("arrow").iter(batch_size=BATCH_ROWS):
+        yield table if listed is None else _named(table, label, listed, where)
 
 
 def _load(source: HubSource, config: str | None, where: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from bert_assets.errors import UserError
+from bert_assets.stages.blocks import Block
 from bert_assets.stages.delimited import require_utf8
 
 _KINDS = {
@@ -21,52 +22,68 @@ _KINDS = {
 }
 
 
-def json_keys(data: bytes, where: str) -> list[str]:
+def json_keys(blocks: Iterable[Block], where: str) -> list[str]:
     """The keys of the first object; raises UserError if there is none."""
-    for _, row in _rows(data, where):
-        return list(row)
+    for block in blocks:
+        for _, row in _rows(block, where):
+            return list(row)
     raise UserError(f"{where} is empty: expected one JSON object a line")
 
 
-def read_json_lines(data: bytes, where: str, wanted: Sequence[str] | None = None) -> pa.Table:
-    """The wanted keys (all, if None) as columns; blank lines are no rows.
+def json_tables(
+    blocks: Iterable[Block], where: str, wanted: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """The wanted keys (all, if None) as columns, a table for each block; blank lines are no rows.
 
     Python's parser, not Arrow's: Arrow turns texts that look like dates into dates and a missing key into a null.
     Raises UserError with the line's number for what is not JSON, not an object, has other keys than the first one,
-    or a value of another kind than the rows before.
+    or a value of another kind than the rows before. Numbers are int64 in one block and double in another.
     """
-    rows, lines = [], []
-    keys: set[str] = set()
-    for line, row in _rows(data, where):
-        if not rows:
-            keys = set(row)
-        elif row.keys() != keys:
-            missing, added = sorted(keys - row.keys()), sorted(row.keys() - keys)
-            raise UserError(
-                f"{where}, line {line}: the keys differ from the first object's"
-                + (f"; missing: {', '.join(missing)}" if missing else "")
-                + (f"; not there before: {', '.join(added)}" if added else "")
-                + ". Every line needs the same keys; write null where there is no value"
+    keys: dict[str, None] | None = None
+    kinds: dict[str, str] = {}
+    for block in blocks:
+        rows, lines = [], []
+        for line, row in _rows(block, where):
+            if keys is None:
+                keys = dict.fromkeys(row)
+            elif row.keys() != keys.keys():
+                missing, added = sorted(keys.keys() - row.keys()), sorted(row.keys() - keys.keys())
+                raise UserError(
+                    f"{where}, line {line}: the keys differ from the first object's"
+                    + (f"; missing: {', '.join(missing)}" if missing else "")
+                    + (f"; not there before: {', '.join(added)}" if added else "")
+                    + ". Every line needs the same keys; write null where there is no value"
+                )
+            rows.append(row)
+            lines.append(line)
+        if keys is not None and rows:
+            names = list(keys) if wanted is None else list(wanted)
+            yield pa.table(
+                {name: _column([row[name] for row in rows], name, lines, where, kinds) for name in names}
             )
-        rows.append(row)
-        lines.append(line)
-    if not rows:
+    if keys is None:
         raise UserError(f"{where} is empty: expected one JSON object a line")
-    names = list(rows[0]) if wanted is None else list(wanted)
-    return pa.table({name: _column([row[name] for row in rows], name, lines, where) for name in names})
 
 
-def json_row_lines(data: bytes, where: str, rows: Iterable[int]) -> dict[int, int]:
+def json_row_lines(blocks: Iterable[Block], where: str, rows: Iterable[int]) -> dict[int, int]:
     """The 1-based line of each of the 0-based rows."""
     looked_for = set(rows)
-    return {number: line for number, (line, _) in enumerate(_rows(data, where)) if number in looked_for}
+    found: dict[int, int] = {}
+    lines = (line for block in blocks for line, _ in _rows(block, where))
+    for number, line in enumerate(lines):
+        if number in looked_for:
+            found[number] = line
+            if len(found) == len(looked_for):
+                break
+    return found
 
 
-def _rows(data: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    require_utf8(data, where)
+def _rows(block: Block, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    require_utf8(block.data, where, line=block.line, start=block.start, head=block.head)
     decode = json.JSONDecoder().decode
+    text = block.data.decode("utf-8" if block.start else "utf-8-sig")
     # Lines end at \n alone (\r is white space to JSON); str.splitlines would also cut at U+2028 inside a text.
-    for number, line in enumerate(data.decode("utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=block.line):
         if not line or line.isspace():
             continue
         try:
@@ -84,17 +101,17 @@ def _rows(data: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _column(values: list[Any], name: str, lines: list[int], where: str) -> pa.Array:
-    kinds = (
-        {_kind(value) for value in values if value is not None} if len(set(map(type, values))) > 1 else set()
-    )
-    if len(kinds) > 1:
-        first = next(_kind(value) for value in values if value is not None)
-        index = next(i for i, value in enumerate(values) if value is not None and _kind(value) != first)
-        raise UserError(
-            f"{where}, line {lines[index]}: {name!r} is {_kind(values[index])}, in the rows before it is {first}. "
-            "A column holds values of one kind"
-        )
+def _column(values: list[Any], name: str, lines: list[int], where: str, kinds: dict[str, str]) -> pa.Array:
+    """`kinds` is the kind of each column's first value so far."""
+    found = {_KINDS[kind] for kind in set(map(type, values)) - {type(None)}}
+    if found:
+        first = kinds.setdefault(name, next(_kind(value) for value in values if value is not None))
+        if found != {first}:
+            index = next(i for i, value in enumerate(values) if value is not None and _kind(value) != first)
+            raise UserError(
+                f"{where}, line {lines[index]}: {name!r} is {_kind(values[index])}, in the rows before it is {first}. "
+                "A column holds values of one kind"
+            )
     try:
         return pa.array(values)
     except UnicodeEncodeError:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -26,105 +27,186 @@ Meaning = str | float | Problem
 
 # Above this, whole numbers are as likely measurements as classes, and names that hardly repeat are no classes.
 MOST_OBVIOUS_CLASSES = 200
+# Different labels of a split; beyond them, numbers that are no classes are not remembered one by one.
+MOST_REMEMBERED = 2**16
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
 # Codes such as 007 are names, not numbers.
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?", re.ASCII)
 
 
+class LabelScan:
+    """What the label column holds, one batch after the other: its kinds and its different values, split by split."""
+
+    def __init__(
+        self,
+        *,
+        task: Literal["auto", "classification", "regression"],
+        given_names: Sequence[str] | None,
+        where: str,
+    ) -> None:
+        self._task: Literal["auto", "classification", "regression"] = task
+        self._given, self._where = given_names, where
+        self._kinds: dict[str, list[pa.DataType]] = {}
+        # Python's dicts keep the order of appearance; values that are equal here are equal labels.
+        self._values: dict[str, dict[Any, None]] = {}
+        self._rows = 0
+        # Numbers that are known to be no classes need not be remembered.
+        self._only_numbers = task == "regression"
+        self._forgotten: set[str] = set()
+
+    def add(self, split: str, column: pa.ChunkedArray | None, rows: int) -> pa.DictionaryArray:
+        """Note a batch of `rows` rows, whose column is None where the split has none; its values as a dictionary."""
+        flat = pa.nulls(rows) if column is None else _plain(column, split, self._where)
+        kinds = self._kinds.setdefault(split, [])
+        if flat.type not in kinds:
+            kinds.append(flat.type)
+        self._rows += rows
+        coded = (
+            pa.DictionaryArray.from_arrays(pa.nulls(rows, pa.int32()), pa.array([], pa.string()))
+            if pa.types.is_null(flat.type)
+            else flat.dictionary_encode()
+        )
+        seen = self._values.setdefault(split, {})
+        if coded.null_count:
+            seen.setdefault(None)
+        for value in coded.dictionary.to_pylist():
+            seen.setdefault(value)
+        if len(seen) > MOST_REMEMBERED:
+            self._forget(split)
+        return coded
+
+    def read(self) -> Labels:
+        """What the values mean; raises UserError where they leave the task open."""
+        kind = self._kind()
+        originals = self._originals(kind)
+        if self._task != "auto":
+            chosen: Task = self._task
+        else:
+            chosen = "classification" if self._given else _infer_task(originals, self._where)
+        if chosen == "classification":
+            mean = _class_meanings(originals)
+            meanings = {value: mean(value) for value in originals}
+            names = _ordered({m for m in meanings.values() if isinstance(m, str)}, self._given)
+            _require_repetition(names, self._rows, self._where)
+        else:
+            mean, names = _number_meanings(originals, self._where), None
+            meanings = {value: mean(value) for value in originals}
+        unlabelled = self._has_no_test_labels(
+            {
+                split: [meanings[value] for value in self._cast(seen, kind)]
+                for split, seen in self._values.items()
+            }
+        )
+        if unlabelled and names is not None and self._given is None:
+            # GLUE's -1 is no class.
+            used = {
+                meanings[value]
+                for split, seen in self._values.items()
+                if split != "test"
+                for value in self._cast(seen, kind)
+            }
+            names = tuple(name for name in names if name in used)
+        return Labels(task=chosen, class_names=names, kind=kind, mean=mean, unlabelled=unlabelled)
+
+    def _forget(self, split: str) -> None:
+        """Drop what only says that there are more numbers, if that much is sure; else it is the classes' names."""
+        seen = self._values[split]
+        if not self._only_numbers and self._task == "auto" and not self._given:
+            numbers = [
+                _parse(value) for value in seen if not _is_missing(value) and not isinstance(value, bool)
+            ]
+            self._only_numbers = None not in numbers and any(
+                math.isfinite(n) and not n.is_integer() for n in numbers if n is not None
+            )
+        if not self._only_numbers:
+            return
+        kept: dict[Any, None] = {}
+        fraction = False
+        for value in seen:
+            number = None if _is_missing(value) or isinstance(value, bool) else _parse(value)
+            if number is None or not math.isfinite(number) or number == -1:
+                kept[value] = None
+            elif not fraction and not number.is_integer():
+                fraction, kept[value] = True, None
+        self._values[split] = kept
+        self._forgotten.add(split)
+
+    def _kind(self) -> pa.DataType:
+        """The one type of the values of all splits: strings, int64, float64 or booleans."""
+        plain = {split: _joined(kinds) for split, kinds in self._kinds.items()}
+        found = {kind for kinds in plain.values() for kind in kinds}
+        if found == {pa.int64(), pa.float64()}:
+            found = {pa.float64()}
+        if len(found) > 1:
+            several = "; ".join(
+                f"{split} has {' and '.join(map(str, kinds)) or 'null'}" for split, kinds in plain.items()
+            )
+            raise UserError(
+                f"{self._where}: the splits' labels differ in kind: {several}. Write them in one way in every split"
+            )
+        return found.pop() if found else pa.string()
+
+    def _originals(self, kind: pa.DataType) -> list[Any]:
+        for split, seen in self._values.items():
+            if kind == pa.float64() and pa.int64() in self._kinds[split]:
+                whole = [value for value in seen if isinstance(value, int)]
+                _cast(pa.array(whole, pa.int64()), kind, split, self._where)
+        return list(
+            dict.fromkeys(value for seen in self._values.values() for value in self._cast(seen, kind))
+        )
+
+    @staticmethod
+    def _cast(values: Iterable[Any], kind: pa.DataType) -> Iterable[Any]:
+        return (float(v) if isinstance(v, int) else v for v in values) if kind == pa.float64() else values
+
+    def _has_no_test_labels(self, present: Mapping[str, Sequence[Meaning]]) -> bool:
+        if "test" not in present:
+            return False
+        # By identity: as a number, the problem 3 equals the label 3.0.
+        if all(meaning is Problem.MISSING_LABEL for meaning in present["test"]):
+            return "test" not in self._forgotten
+        return (
+            "test" not in self._forgotten
+            and all(map(_is_placeholder, present["test"]))
+            and not any(map(_is_placeholder, present["train"]))
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The labels of every split of the source.
-
-    `values` holds class ids (int64, positions in `class_names`) or numbers (float64), null where there is none to
-    use, and `problems` a Problem for each row (uint8). `class_names` is None for regression.
-    """
+    """What labels mean. `class_names` is None for regression; with `unlabelled` the test split has none."""
 
     task: Task
     class_names: tuple[str, ...] | None
-    values: dict[str, pa.Array]
-    problems: dict[str, np.ndarray]
+    kind: pa.DataType
+    mean: Callable[[Any], Meaning]
+    unlabelled: bool
 
+    def values(self, split: str, coded: pa.DictionaryArray) -> tuple[pa.Array, np.ndarray]:
+        """The labels of a batch: class ids (int64, positions in `class_names`) or numbers (float64), null where there
+        is none to use, and a Problem for each row (uint8).
+        """
+        if split == "test" and self.unlabelled:
+            kind = pa.float64() if self.class_names is None else pa.int64()
+            return pa.nulls(len(coded), kind), np.zeros(len(coded), np.uint8)
+        originals = [*coded.dictionary.to_pylist(), None]
+        if self.kind == pa.float64():
+            originals = [float(value) if isinstance(value, int) else value for value in originals]
+        meanings = [self.mean(value) for value in originals]
+        places = pc.fill_null(coded.indices, len(originals) - 1).to_numpy()
+        fault = np.array([m if isinstance(m, Problem) else 0 for m in meanings], np.uint8)[places]
+        return pa.array(self._numbers(meanings)[places], mask=fault != 0), fault
 
-def read_labels(
-    columns: Mapping[str, pa.ChunkedArray],
-    *,
-    task: Literal["auto", "classification", "regression"],
-    given_names: Sequence[str] | None,
-    where: str,
-) -> Labels:
-    """Interpret one label column per split; raises UserError where the values leave the task open.
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.class_names or ())}
 
-    `given_names` are the class names in the order in which the source lists them, if it does. A test split may be
-    without labels: it then holds nulls, or blanks, or as in GLUE -1 in every row where no training label is -1.
-    """
-    flat = _of_one_kind(columns, where)
-    distinct = pc.unique(pa.chunked_array(list(flat.values())))
-    originals = distinct.to_pylist()
-    chosen = task if task != "auto" else "classification" if given_names else _infer_task(originals, where)
-    if chosen == "classification":
-        meanings = _as_classes(originals)
-        names = _ordered({meaning for meaning in meanings if isinstance(meaning, str)}, given_names)
-        _require_repetition(names, sum(len(column) for column in flat.values()), where)
-    else:
-        meanings, names = _as_numbers(originals, where), None
-    values, problems = {}, {}
-    numbers = _lookup(meanings, names)
-    faults = np.array([m if isinstance(m, Problem) else 0 for m in meanings], np.uint8)
-    codes = {split: pc.index_in(column, value_set=distinct).to_numpy() for split, column in flat.items()}
-    unlabelled = _has_no_test_labels(codes, meanings)
-    for split, places in codes.items():
-        fault = faults[places]
-        values[split] = pa.array(numbers[places], mask=fault != 0)
-        problems[split] = fault
-        if split == "test" and unlabelled:
-            values[split] = pa.nulls(len(places), values[split].type)
-            problems[split] = np.zeros(len(places), np.uint8)
-    if unlabelled and names is not None and given_names is None:
-        # GLUE's -1 is no class.
-        values, names = _without_unused(values, names)
-    return Labels(task=chosen, class_names=names, values=values, problems=problems)
-
-
-def select_classes(
-    values: Mapping[str, pa.Array], names: Sequence[str], used: Iterable[int]
-) -> tuple[dict[str, pa.Array], tuple[str, ...]]:
-    """The same labels over the used classes alone, in the same order."""
-    kept = sorted(used)
-    table = np.zeros(len(names), np.int64)
-    table[kept] = np.arange(len(kept))
-    remapped = {}
-    for split, column in values.items():
-        ids = pc.fill_null(column, kept[0] if kept else 0).to_numpy()
-        remapped[split] = pa.array(table[ids], mask=column.is_null().to_numpy(zero_copy_only=False))
-    return remapped, tuple(names[index] for index in kept)
-
-
-def _without_unused(
-    values: dict[str, pa.Array], names: tuple[str, ...]
-) -> tuple[dict[str, pa.Array], tuple[str, ...]]:
-    used = {int(index) for column in values.values() for index in pc.unique(column.drop_null()).to_pylist()}
-    return select_classes(values, names, used)
-
-
-def _lookup(meanings: Sequence[Meaning], names: Sequence[str] | None) -> np.ndarray:
-    """The class id or the number of each distinct value."""
-    if names is None:
-        return np.array([m if isinstance(m, float) else 0.0 for m in meanings], np.float64)
-    position = {name: index for index, name in enumerate(names)}
-    return np.array([position[m] if isinstance(m, str) else 0 for m in meanings], np.int64)
-
-
-def _has_no_test_labels(codes: Mapping[str, np.ndarray], meanings: Sequence[Meaning]) -> bool:
-    if "test" not in codes:
-        return False
-    present = {split: [meanings[code] for code in np.unique(places)] for split, places in codes.items()}
-    # By identity: as a number, the problem 3 equals the label 3.0.
-    if all(meaning is Problem.MISSING_LABEL for meaning in present["test"]):
-        return True
-    return all(_is_placeholder(m) for m in present["test"]) and not any(
-        map(_is_placeholder, present["train"])
-    )
+    def _numbers(self, meanings: Sequence[Meaning]) -> np.ndarray:
+        """The class id or the number of each meaning."""
+        if self.class_names is None:
+            return np.array([m if isinstance(m, float) else 0.0 for m in meanings], np.float64)
+        return np.array([self._position[m] if isinstance(m, str) else 0 for m in meanings], np.int64)
 
 
 def _is_placeholder(meaning: Meaning) -> bool:
@@ -157,7 +239,7 @@ def _infer_task(originals: Sequence[Any], where: str) -> Task:
     return "classification"
 
 
-def _as_classes(originals: Sequence[Any]) -> list[Meaning]:
+def _class_meanings(originals: Sequence[Any]) -> Callable[[Any], Meaning]:
     present = [value for value in originals if not _is_missing(value)]
     # Whole numbers have one name each, whether they are written 1, "1" or 1.0.
     finite = [value for value in present if (number := _parse(value)) is None or math.isfinite(number)]
@@ -174,10 +256,10 @@ def _as_classes(originals: Sequence[Any]) -> list[Meaning]:
             return str(value).lower()
         return (_whole(value) if are_whole else None) or str(value)
 
-    return [meaning(value) for value in originals]
+    return meaning
 
 
-def _as_numbers(originals: Sequence[Any], where: str) -> list[Meaning]:
+def _number_meanings(originals: Sequence[Any], where: str) -> Callable[[Any], Meaning]:
     if any(isinstance(value, bool) for value in originals):
         raise UserError(
             f"{where}: the labels are true and false, and the task is regression. Set task: classification"
@@ -192,7 +274,7 @@ def _as_numbers(originals: Sequence[Any], where: str) -> list[Meaning]:
         # Adding zero turns -0.0 into 0.0: equal numbers must have equal bytes.
         return number + 0.0 if math.isfinite(number) else Problem.LABEL_NOT_FINITE
 
-    return [meaning(value) for value in originals]
+    return meaning
 
 
 def _ordered(found: set[str], given: Sequence[str] | None) -> tuple[str, ...]:
@@ -234,19 +316,10 @@ def _whole(value: Any) -> str | None:
     return None if match is None else "0" if match[1] == "-0" else match[1]
 
 
-def _of_one_kind(columns: Mapping[str, pa.ChunkedArray], where: str) -> dict[str, pa.Array]:
-    """The columns as strings, int64, float64 or booleans, one kind for all splits."""
-    plain = {split: _plain(column, split, where) for split, column in columns.items()}
-    kinds = {column.type for column in plain.values() if not pa.types.is_null(column.type)}
-    if kinds == {pa.int64(), pa.float64()}:
-        kinds = {pa.float64()}
-    if len(kinds) > 1:
-        found = "; ".join(f"{split} has {column.type}" for split, column in plain.items())
-        raise UserError(
-            f"{where}: the splits' labels differ in kind: {found}. Write them in one way in every split"
-        )
-    kind = kinds.pop() if kinds else pa.string()
-    return {split: _cast(column, kind, split, where) for split, column in plain.items()}
+def _joined(kinds: Sequence[pa.DataType]) -> list[pa.DataType]:
+    """A split's kinds: whole numbers beside others are numbers, and nulls are of any kind."""
+    plain = [kind for kind in kinds if not pa.types.is_null(kind)]
+    return [pa.float64()] if set(plain) == {pa.int64(), pa.float64()} else plain
 
 
 def _plain(column: pa.ChunkedArray, split: str, where: str) -> pa.Array:

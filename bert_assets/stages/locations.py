@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import glob
 import gzip
+import hashlib
+import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from bert_assets.config.paths import resolve_path
 from bert_assets.errors import UserError
@@ -35,25 +38,77 @@ class Stamp:
 class Location:
     """One file: how messages and the record name it, its bytes as they are stored, and its stamp.
 
-    The stamp is cheap; None where nothing cheap can be known.
+    `open` gives a context with the file open for reading; what fails in it, also while it is read, becomes a
+    UserError. The stamp is cheap; None where nothing cheap can be known.
     """
 
     name: str
-    fetch: Callable[[], bytes]
+    open: Callable[[], AbstractContextManager[BinaryIO]]
     stamp: Callable[[], Stamp | None]
 
     @property
     def ending(self) -> str:
         return ending_of(self.name)
 
-    def content(self, stored: bytes) -> bytes:
-        """The stored bytes, decompressed if the name ends in .gz."""
-        if not self.name.lower().endswith(".gz"):
-            return stored
-        try:
-            return gzip.decompress(stored)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{self.name} is not a complete gzip file: {error}. Compress it again") from None
+    @property
+    def is_compressed(self) -> bool:
+        return self.name.lower().endswith(".gz")
+
+    @contextmanager
+    def read(self) -> Iterator[Reading]:
+        """The file's content from its beginning, decompressed if the name ends in .gz."""
+        with self.open() as stored:
+            reading = Reading(stored, compressed=self.is_compressed)
+            try:
+                yield reading
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise UserError(
+                    f"{self.name} is not a complete gzip file: {error}. Compress it again"
+                ) from None
+
+    def sha256(self) -> str:
+        """The hash of the file as it is stored."""
+        with self.open() as stored:
+            file: Any = stored
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Reading:
+    """A file that is being read: `read` gives its content, `size` and `sha256` are those of the stored bytes so far."""
+
+    def __init__(self, stored: BinaryIO, *, compressed: bool) -> None:
+        self._stored = stored
+        self._hash = hashlib.sha256()
+        self.size = 0
+        content: Any = _Stored(self)
+        self._content = gzip.GzipFile(fileobj=content) if compressed else content
+
+    def read(self, size: int) -> bytes:
+        """The next bytes: fewer than `size` only at the end, none after it."""
+        return self._content.read(size)
+
+    def note(self, size: int) -> bytes:
+        stored = self._stored.read(size)
+        self.size += len(stored)
+        self._hash.update(stored)
+        return stored
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole file, once `read` has come to its end."""
+        while self.note(1 << 20):  # what may stand behind the end of a compressed stream
+            pass
+        return self._hash.hexdigest()
+
+
+class _Stored:
+    """The stored bytes as the gzip module wants to read them."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def read(self, size: int) -> bytes:
+        return self._reading.note(size)
 
 
 def ending_of(name: str) -> str:
@@ -98,9 +153,11 @@ def local_file(path: Path, name: str) -> Location:
         marks = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         return Stamp(marks=marks, changed_at=max(found.st_mtime, found.st_ctime))
 
-    def fetch() -> bytes:
+    @contextmanager
+    def opened() -> Iterator[BinaryIO]:
         try:
-            return path.read_bytes()
+            with path.open("rb") as file:
+                yield file
         except FileNotFoundError:
             raise UserError(
                 f"the source file {name} does not exist: there is no {path}.{_near(path)} Correct source.path; relative "
@@ -111,12 +168,14 @@ def local_file(path: Path, name: str) -> Location:
                 f"the source {name} is a folder, expected a file. Name the files in it, for example: path: "
                 f"{name.rstrip('/')}/*.csv"
             ) from None
+        except gzip.BadGzipFile:
+            raise
         except OSError as error:
             raise UserError(
                 f"the source file {name} cannot be read: {error.strerror or error}. Check the path and its permissions"
             ) from None
 
-    return Location(name=name, fetch=fetch, stamp=stamp)
+    return Location(name=name, open=opened, stamp=stamp)
 
 
 def _near(path: Path) -> str:
@@ -140,9 +199,10 @@ def _find_remote(url: str) -> list[Location]:
         raise UserError(f"{url} matches no file. Correct the pattern in source.path")
 
     def location(name: str) -> Location:
-        def fetch() -> bytes:
+        @contextmanager
+        def opened() -> Iterator[BinaryIO]:
             try:
-                return system.cat_file(name)
+                file = system.open(name, "rb")
             except FileNotFoundError:
                 is_folder = system.isdir(name)
                 raise UserError(
@@ -153,6 +213,8 @@ def _find_remote(url: str) -> list[Location]:
                 ) from None
             except Exception as error:
                 raise with_reason(error) from None
+            with file:
+                yield cast(BinaryIO, _Remote(file, with_reason))
 
         def stamp() -> Stamp | None:
             try:
@@ -165,9 +227,30 @@ def _find_remote(url: str) -> list[Location]:
             return Stamp(marks=(found.get("size"), *map(str, marks))) if any(marks) else None
 
         shown = system.unstrip_protocol(name) if len(paths) > 1 or paths != [path] else url
-        return Location(name=shown, fetch=fetch, stamp=stamp)
+        return Location(name=shown, open=opened, stamp=stamp)
 
     return [location(name) for name in paths]
+
+
+class _Remote(io.RawIOBase):
+    """A file of a bucket whose reading fails with a UserError."""
+
+    def __init__(self, file: Any, with_reason: Callable[[Exception], UserError]) -> None:
+        self._file, self._with_reason = file, with_reason
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._file.read(size)
+        except Exception as error:
+            raise self._with_reason(error) from None
 
 
 def _unreachable(url: str) -> Callable[[Exception], UserError]:

@@ -12,15 +12,14 @@ from bert_assets.stages.arrow import pc
 
 TEXT_BYTES = 12
 LABEL_BYTES = 4
-_HEX_PAIRS = np.frombuffer(b"".join(b"%02x" % value for value in range(256)), "u1").reshape(256, 2)
 
 
-def text_digests(texts: Sequence[pa.ChunkedArray]) -> np.ndarray:
+def text_digests(texts: Sequence[pa.Array | pa.ChunkedArray]) -> np.ndarray:
     """The sha256 of each row's text, or of its two texts; shape (rows, 32), uint8. A null counts as empty.
 
     A pair is hashed as `<bytes of the first>:<first>:<second>`, which no other pair gives.
     """
-    columns = [pc.fill_null(column, "") for column in texts]
+    columns = [pc.fill_null(column, "") if column.null_count else column for column in texts]
     if len(columns) == 1:
         content = columns[0]
     else:
@@ -53,12 +52,37 @@ def row_ids(texts: np.ndarray, labels: np.ndarray) -> pa.Array:
 
     The occurrence counts equal rows from 1, in the split's order.
     """
-    content = np.concatenate([texts[:, :TEXT_BYTES], labels], axis=1)
-    digits = np.ascontiguousarray(_HEX_PAIRS[content].reshape(len(content), -1))
-    width = digits.shape[1]
-    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(digits), [None, pa.py_buffer(digits)])
+    return numbered_ids(texts, labels, occurrences(fixed_binary(_content(texts, labels))))
+
+
+def numbered_ids(texts: np.ndarray, labels: np.ndarray, numbers: np.ndarray) -> pa.Array:
+    """`row_ids` of some rows of a split, whose occurrence numbers are known; shape (rows,)."""
+    rows = len(texts)
+    digits = _content(texts, labels).tobytes().hex().encode()
+    width = 2 * (TEXT_BYTES + LABEL_BYTES)
+    if rows and numbers.max() < 10 and rows * (width + 2) < 2**31:
+        # All as long as each other: made in one piece.
+        table = np.empty((rows, width + 2), np.uint8)
+        table[:, :width] = np.frombuffer(digits, np.uint8).reshape(rows, width)
+        table[:, width] = ord("-")
+        table[:, width + 1] = numbers + ord("0")
+        ends = np.arange(0, (rows + 1) * (width + 2), width + 2, dtype=np.int32)
+        return pa.StringArray.from_buffers(rows, pa.py_buffer(ends), pa.py_buffer(table))
+    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(digits)])
     names = fixed.cast(pa.binary()).cast(pa.string())
-    return pc.binary_join_element_wise(names, pc.cast(pa.array(occurrences(names)), pa.string()), "-")
+    return pc.binary_join_element_wise(names, pc.cast(pa.array(numbers), pa.string()), "-")
+
+
+def _content(texts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.concatenate([texts[:, :TEXT_BYTES], labels], axis=1)
+
+
+def fixed_binary(rows: np.ndarray) -> pa.Array:
+    """Rows of bytes, shape (rows, width), uint8, as an array of that width."""
+    content = np.ascontiguousarray(rows)
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(content.shape[1]), len(content), [None, pa.py_buffer(content)]
+    )
 
 
 def occurrences(keys: pa.Array) -> np.ndarray:

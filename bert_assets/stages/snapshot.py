@@ -8,23 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bert_assets.config.schema import DatasetConfig, Split
 from bert_assets.errors import StoreError, UserError
-from bert_assets.stages.arrow import pc
-from bert_assets.stages.columns import as_strings
-from bert_assets.stages.content_hash import content_document, content_hash
+from bert_assets.stages.choice import ChosenRows, choose_rows, counts_of
+from bert_assets.stages.content_hash import content_hash, content_of
 from bert_assets.stages.figures import gate_figures
 from bert_assets.stages.gate import record_path
-from bert_assets.stages.invalid_rows import Problem, count_problems, refuse_invalid_rows, text_problems
-from bert_assets.stages.labels import Labels, Task, read_labels, select_classes
-from bert_assets.stages.row_ids import label_digests, row_ids, text_digests
-from bert_assets.stages.source_rows import SourceRows
-from bert_assets.stages.splits import SPLITS, assign_splits, sample_rows
-from bert_assets.stages.summary import snapshot_summary
+from bert_assets.stages.kept_rows import KeptRows, sum_up, write_splits
+from bert_assets.stages.labels import Labels, Task
+from bert_assets.stages.scan import scan_source
+from bert_assets.stages.source_rows import BATCH_ROWS, SourceRows
+from bert_assets.stages.splits import SPLITS
+from bert_assets.stages.summary import snapshot_summary, summary_of
 from bert_assets.store.hashing import canonical_json
 from bert_assets.store.store import Store
 
@@ -37,38 +35,35 @@ __all__ = [
     "snapshot_summary",
 ]
 
-TEXT_COLUMNS = ("text", "text_pair")
 # Of a Parquet file's column, read at a time.
 READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltSnapshot:
-    """A snapshot in memory, not yet published.
+    """A snapshot whose content is known, not yet published: its rows wait in files without names.
 
-    `tables` maps each split that has rows to its table: text (string), text_pair (string, only with pairs), label
-    (int64 class id or float64 number; null where test is unlabelled), row_id (string). `content` is the document
-    whose hash names the snapshot. `record` says where the rows came from, how many were read, kept and dropped and
-    why, and holds the data gate's figures.
+    The rows of each split have the columns text (string), text_pair (string, only with pairs), label (int64 class id or
+    float64 number; null where test is unlabelled), row_id (string). `content` is the document whose hash names the
+    snapshot. `record` says where the rows came from, how many were read, kept and dropped and why, and holds the data
+    gate's figures. `summary` is what `snapshot_summary` tells of it.
     """
 
     content_hash: str
     task: Task
     class_names: tuple[str, ...] | None
-    tables: dict[str, pa.Table]
+    rows: dict[str, int]
+    has_pair: bool
     content: dict[str, Any]
     record: dict[str, Any]
-
-    @property
-    def has_pair(self) -> bool:
-        return "text_pair" in self.tables["train"].column_names
-
-    @property
-    def rows(self) -> dict[str, int]:
-        return {split: table.num_rows for split, table in self.tables.items()}
+    summary: dict[str, Any]
+    kept: KeptRows
 
     def table(self, split: str, columns: Sequence[str] | None = None) -> pa.Table:
-        return self.tables[split] if columns is None else self.tables[split].select(list(columns))
+        """The split's rows in order, all at once, with all columns or those named."""
+        batches = [batch for name, batch in self.kept.with_ids() if name == split]
+        table = pa.Table.from_batches(batches)
+        return table if columns is None else table.select(list(columns))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +84,14 @@ class Snapshot:
             table = file.read(columns=names)
         return table if names is None else table.select(names)
 
-    def batches(self, split: str, columns: Sequence[str], *, rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, split: str, columns: Sequence[str] | None = None, *, rows: int
+    ) -> Iterator[pa.RecordBatch]:
         """The split's rows in order, at most `rows` at a time, for what must not be in memory at once."""
+        names = None if columns is None else list(columns)
         with self._file(split) as file:
-            for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
-                yield batch.select(list(columns))
+            for batch in file.iter_batches(batch_size=rows, columns=names):
+                yield batch if names is None else batch.select(names)
 
     def _file(self, split: str) -> pq.ParquetFile:
         if split not in self.rows:
@@ -104,52 +102,29 @@ class Snapshot:
         return pq.ParquetFile(self.folder / f"{split}.parquet", pre_buffer=False, buffer_size=READ_BYTES)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rows:
-    """Rows of one split of the snapshot: which rows of which split of the source."""
-
-    source: str
-    read: int
-    kept: np.ndarray
-    dropped: dict[str, int]
-
-
-def build_snapshot(dataset: DatasetConfig, source: SourceRows) -> BuiltSnapshot:
-    """Label, check, split, sample and name the source's rows, and hash what is kept.
+def build_snapshot(
+    dataset: DatasetConfig, source: SourceRows, *, batch_rows: int = BATCH_ROWS
+) -> BuiltSnapshot:
+    """Label, check, split, sample and name the source's rows, and hash what is kept; `batch_rows` at a time.
 
     Raises UserError for rows that cannot be used (unless `on_invalid: drop`), a train split that is empty or has one
     class only, labels that train lacks, and a split that was asked for and came out empty.
     """
-    texts = {split: _texts(source, split) for split in source.splits}
-    labels = _labels(dataset, source)
-    problems = {}
-    for split, columns in texts.items():
-        of_text = text_problems(columns)
-        problems[split] = np.where(of_text != 0, of_text, labels.problems[split])
-    if dataset.on_invalid == "error":
-        refuse_invalid_rows(source, problems)
-    digests = {split: text_digests(columns) for split, columns in texts.items()}
-    chosen = _choose_rows(dataset, digests, problems)
-    _require_rows(dataset, source, chosen)
-    values, class_names = _labels_of_train(dataset, source, labels, chosen)
-    tables, kept_digests = {}, {}
-    for split, rows in chosen.items():
-        mask = np.zeros(len(digests[rows.source]), bool)
-        mask[rows.kept] = True
-        keep = pa.array(mask)
-        columns = {
-            name: column.filter(keep) for name, column in zip(TEXT_COLUMNS, texts[rows.source], strict=False)
-        }
-        label = values[split]
-        kept_digests[split] = digests[rows.source][rows.kept]
-        ids = row_ids(kept_digests[split], label_digests(label, class_names))
-        tables[split] = pa.table({**columns, "label": label, "row_id": ids})
-    content = content_document(tables, task=labels.task, class_names=class_names)
+    scan = scan_source(dataset, source, batch_rows)
+    labels = scan.labels.read()
+    choice = choose_rows(dataset, source, scan, labels)
+    class_names = _classes_of_train(dataset, source, labels, choice.splits)
+    equals = choice.equal.resolve()
+    kept = KeptRows(scan, choice, labels.class_names, class_names)
+    found = sum_up(kept, equals, class_names)
+    content = content_of(found.hashes, task=labels.task, class_names=class_names)
+    counts = counts_of(choice.splits)
     return BuiltSnapshot(
         content_hash=content_hash(content),
         task=labels.task,
         class_names=class_names,
-        tables=tables,
+        rows={split: chosen.kept for split, chosen in choice.splits.items()},
+        has_pair=source.columns.text_pair is not None,
         content=content,
         record={
             "source": source.provenance,
@@ -161,26 +136,61 @@ def build_snapshot(dataset: DatasetConfig, source: SourceRows) -> BuiltSnapshot:
             "task": labels.task,
             "class_names": None if class_names is None else list(class_names),
             "cut": {
-                "splits": [split for split in tables if split not in source.splits],
+                "splits": [split for split in choice.splits if split not in source.parts],
                 **dataset.splits.model_dump(mode="json"),
             },
-            "counts": _counts(chosen),
-            "figures": gate_figures(tables, kept_digests, class_names),
+            "counts": counts,
+            "figures": gate_figures(found.figures, equals, found.examples, class_names),
         },
+        summary=summary_of(found.summaries, counts),
+        kept=kept,
     )
+
+
+def _classes_of_train(
+    dataset: DatasetConfig, source: SourceRows, labels: Labels, splits: Mapping[Split, ChosenRows]
+) -> tuple[str, ...] | None:
+    """The classes that train has; raises UserError if the labels of train, or of the other splits, do not suffice."""
+    of_train, names = splits["train"].labels, labels.class_names
+    is_one = len(of_train.classes) == 1 if names is not None else of_train.low == of_train.high
+    if is_one:
+        only = of_train.first if names is None else names[next(iter(of_train.classes))]
+        raise UserError(
+            f"{source.name}: every label in train is {only!r} ({of_train.rows} rows): there is nothing to "
+            f"learn. Check that {source.columns.label!r} is the column of the labels, and add rows with other labels"
+        )
+    if names is None:
+        return None
+    for split, chosen in splits.items():
+        unknown = {
+            index: rows for index, rows in chosen.labels.classes.items() if index not in of_train.classes
+        }
+        if unknown:
+            listed = ", ".join(
+                f"{names[index]!r} ({rows} rows)" for index, rows in list(unknown.items())[:10]
+            )
+            cut = split not in source.parts or split in dataset.max_rows or "train" in dataset.max_rows
+            raise UserError(
+                f"{source.name}: {split} has labels that train lacks: {listed}. Train has "
+                f"{', '.join(repr(names[index]) for index in sorted(of_train.classes)[:10])}. "
+                + (
+                    "Add rows with these labels, merge them with others, or cut with another splits.seed"
+                    if cut
+                    else f"Add such rows to train, or correct the labels of {split}"
+                )
+            )
+    if source.class_names is not None:
+        # A hub dataset's ids are known by its users: classes without rows keep their places.
+        return names
+    return tuple(names[index] for index in sorted(of_train.classes))
 
 
 def publish_snapshot(store: Store, dataset_name: str, built: BuiltSnapshot) -> Snapshot:
     """Publish the snapshot if it is not there, write the dataset's record of it, and point the dataset at it."""
-
-    def write(folder: Path) -> None:
-        for split, table in built.tables.items():
-            pq.write_table(table, folder / f"{split}.parquet", compression="zstd")
-
     # Nothing of the dataset is in the manifest: datasets with the same rows share the snapshot.
     store.publish(
         _relative(built.content_hash),
-        write=write,
+        write=lambda folder: write_splits(built.kept, folder),
         manifest={
             "kind": "snapshot",
             "content_hash": built.content_hash,
@@ -231,127 +241,3 @@ def load_snapshot(store: Store, wanted: str) -> Snapshot:
 
 def _relative(content_hash: str) -> str:
     return f"snapshots/{content_hash}"
-
-
-def _texts(source: SourceRows, split: str) -> list[pa.ChunkedArray]:
-    """The split's text column, or its two, as strings."""
-    table = source.splits[split]
-    return [as_strings(table.column(name), name, f"{source.name}, {split}") for name in source.columns.texts]
-
-
-def _labels(dataset: DatasetConfig, source: SourceRows) -> Labels:
-    name = source.columns.label
-    columns = {
-        split: table.column(name)
-        if name in table.column_names
-        else pa.chunked_array([pa.nulls(table.num_rows)])
-        for split, table in source.splits.items()
-    }
-    where = f"{source.name}, column {name!r}"
-    return read_labels(columns, task=dataset.task, given_names=source.class_names, where=where)
-
-
-def _choose_rows(
-    dataset: DatasetConfig, digests: Mapping[str, np.ndarray], problems: Mapping[str, np.ndarray]
-) -> dict[Split, _Rows]:
-    """The rows of each split that there shall be, in the order train, validation, test."""
-    shares = {"validation": dataset.splits.validation, "test": dataset.splits.test}
-    missing = {split: share for split, share in shares.items() if split not in digests and share > 0}
-    assigned = {split: (split, np.arange(len(rows))) for split, rows in digests.items()}
-    if missing:
-        cut = assign_splits(digests["train"], missing, dataset.splits.seed)
-        assigned |= {split: ("train", rows) for split, rows in cut.items()}
-    chosen: dict[Split, _Rows] = {}
-    for split in SPLITS:
-        if split not in assigned:
-            continue
-        origin, rows = assigned[split]
-        faults = problems[origin][rows]
-        kept = rows[faults == Problem.NONE]
-        dropped = count_problems(faults)
-        limit = dataset.max_rows.get(split)
-        if limit is not None and len(kept) > limit:
-            dropped["beyond max_rows"] = len(kept) - limit
-            kept = kept[sample_rows(digests[origin][kept], limit, dataset.splits.seed)]
-        chosen[split] = _Rows(source=origin, read=len(rows), kept=kept, dropped=dropped)
-    return chosen
-
-
-def _require_rows(dataset: DatasetConfig, source: SourceRows, chosen: Mapping[Split, _Rows]) -> None:
-    for split, rows in chosen.items():
-        if len(rows.kept):
-            continue
-        reasons = ", ".join(f"{number} with a {words}" for words, number in rows.dropped.items())
-        if reasons:
-            message = f"none of its {rows.read} rows can be used ({reasons}). Correct them in the source"
-        elif rows.source == split and len(source.splits[split]) == 0:
-            # Files without rows are refused when they are read.
-            message = (
-                "the hub has no rows of it. Use another config or revision, or export the splits that have rows to files: "
-                "source: {type: file, path: {train: ...}}"
-            )
-        elif split == "train":
-            message = "validation and test took all rows. Add rows to the source, or lower splits.validation and splits.test"
-        else:
-            share, there = getattr(dataset.splits, split), len(source.splits["train"])
-            message = (
-                f"a share of {share:g} of {there} rows gave it none. Raise splits.{split}, add rows, give a file for it "
-                f"(source.path: {{train: ..., {split}: ...}}), or do without it: splits: {{{split}: 0}}"
-            )
-        raise UserError(f"{source.name}: the {split} split is empty: {message}")
-
-
-def _labels_of_train(
-    dataset: DatasetConfig, source: SourceRows, labels: Labels, chosen: Mapping[Split, _Rows]
-) -> tuple[dict[str, pa.Array], tuple[str, ...] | None]:
-    """The kept rows' labels, over the classes that train has; raises UserError if those do not suffice."""
-    values = {split: labels.values[rows.source].take(pa.array(rows.kept)) for split, rows in chosen.items()}
-    of_train = pc.unique(values["train"]).to_pylist()
-    names = labels.class_names
-    if len(of_train) < 2:
-        only = of_train[0] if names is None else names[of_train[0]]
-        raise UserError(
-            f"{source.name}: every label in train is {only!r} ({len(values['train'])} rows): there is nothing to "
-            f"learn. Check that {source.columns.label!r} is the column of the labels, and add rows with other labels"
-        )
-    if names is None:
-        return values, None
-    for split, column in values.items():
-        unknown = pc.value_counts(
-            column.drop_null().filter(pc.invert(pc.is_in(column.drop_null(), pa.array(of_train))))
-        )
-        if len(unknown):
-            listed = ", ".join(
-                f"{names[entry['values']]!r} ({entry['counts']} rows)" for entry in unknown.to_pylist()[:10]
-            )
-            cut = split not in source.splits or split in dataset.max_rows or "train" in dataset.max_rows
-            raise UserError(
-                f"{source.name}: {split} has labels that train lacks: {listed}. Train has "
-                f"{', '.join(repr(names[index]) for index in sorted(of_train)[:10])}. "
-                + (
-                    "Add rows with these labels, merge them with others, or cut with another splits.seed"
-                    if cut
-                    else f"Add such rows to train, or correct the labels of {split}"
-                )
-            )
-    if source.class_names is not None:
-        # A hub dataset's ids are known by its users: classes without rows keep their places.
-        return values, names
-    return select_classes(values, names, of_train)
-
-
-def _counts(chosen: Mapping[Split, _Rows]) -> dict[str, Any]:
-    """Rows read, kept and dropped by reason: in all and per split; read is kept and dropped together."""
-    dropped: dict[str, int] = {}
-    for rows in chosen.values():
-        for words, number in rows.dropped.items():
-            dropped[words] = dropped.get(words, 0) + number
-    return {
-        "read": sum(rows.read for rows in chosen.values()),
-        "kept": sum(len(rows.kept) for rows in chosen.values()),
-        "dropped": dropped,
-        "splits": {
-            split: {"read": rows.read, "kept": len(rows.kept), "dropped": rows.dropped}
-            for split, rows in chosen.items()
-        },
-    }

@@ -8,7 +8,7 @@ from typing import Any
 
 from bert_assets.config.schema import DatasetConfig, FileSource, Split
 from bert_assets.stages.locations import Location, Stamp, find_locations
-from bert_assets.store.hashing import sha256_bytes, sha256_json
+from bert_assets.store.hashing import sha256_json
 
 # What of a dataset's configuration says nothing about its rows.
 NOT_CONTENT = frozenset({"name", "checks", "examples"})
@@ -39,7 +39,7 @@ def source_digest(dataset: DatasetConfig, root: Path) -> str:
     if not isinstance(dataset.source, FileSource):
         return _hub_digest(dataset.source.model_dump(mode="json"))
     files = _files(dataset.source, root)
-    return sha256_json([[split, sha256_bytes(file.fetch())] for split, file in files])
+    return sha256_json([[split, file.sha256()] for split, file in files])
 
 
 def recorded_digest(provenance: Mapping[str, Any]) -> str:

@@ -7,13 +7,16 @@ stay together, whatever their labels: cutting never creates leakage.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from bert_assets.config.schema import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+# Fractions are counted in so many ranges to find the one in which a sample ends.
+SAMPLE_BINS = 2**16
 
 
 def assign_splits(
@@ -37,11 +40,46 @@ def sample_rows(text_digests: np.ndarray, limit: int, seed: int) -> np.ndarray:
 
     Rows of equal texts are taken in the order in which they stand.
     """
-    rows = len(text_digests)
-    if rows <= limit:
-        return np.arange(rows)
-    order = np.argsort(row_fractions(text_digests, f"sample {seed}"), kind="stable")
-    return np.sort(order[:limit])
+    fractions = sample_fractions(text_digests, seed)
+    return np.flatnonzero(Sample.of(lambda: iter([fractions]), limit).take(fractions))
+
+
+def sample_fractions(text_digests: np.ndarray, seed: int) -> np.ndarray:
+    return row_fractions(text_digests, f"sample {seed}")
+
+
+class Sample:
+    """The rows of the lowest fractions: those below `highest`, and the first `ties` of those that have just this."""
+
+    def __init__(self, highest: float, ties: int) -> None:
+        self._highest, self._ties = highest, ties
+
+    @classmethod
+    def of(cls, fractions: Callable[[], Iterator[np.ndarray]], limit: int) -> Sample:
+        """A sample of `limit` rows; `fractions` gives those of all rows, batch by batch, and is gone through twice."""
+        counts = np.zeros(SAMPLE_BINS, np.int64)
+        for batch in fractions():
+            counts += np.bincount(_bins(batch), minlength=SAMPLE_BINS)
+        ends = np.cumsum(counts)
+        if ends[-1] <= limit:
+            return cls(math.inf, 0)
+        last = int(np.searchsorted(ends, limit))
+        room = limit - int(ends[last] - counts[last])
+        of_last = np.sort(np.concatenate([batch[_bins(batch) == last] for batch in fractions()]))
+        highest = of_last[room - 1]
+        return cls(float(highest), room - int(np.searchsorted(of_last, highest)))
+
+    def take(self, fractions: np.ndarray) -> np.ndarray:
+        """Which of the next rows are in the sample; bool, shape (rows,)."""
+        taken = fractions < self._highest
+        tied = np.flatnonzero(fractions == self._highest)[: self._ties]
+        taken[tied] = True
+        self._ties -= len(tied)
+        return taken
+
+
+def _bins(fractions: np.ndarray) -> np.ndarray:
+    return (fractions * SAMPLE_BINS).astype(np.int64)
 
 
 def row_fractions(text_digests: np.ndarray, purpose: str) -> np.ndarray:

@@ -1,0 +1,128 @@
+"""Delimited text in blocks: parts of a stream that end where a row does, so that each can be read by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+BOM = b"\xef\xbb\xbf"
+QUOTE = b'"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Whole rows. `line` is the 1-based line at which the block starts, `start` the bytes of the file before it.
+
+    `is_sound`: every field that a quote opens is closed by one, with the field's end right behind it. `head`: the
+    first bytes of the file.
+    """
+
+    data: bytes
+    line: int = 1
+    start: int = 0
+    is_sound: bool = True
+    head: bytes = b""
+
+
+def blocks_of(
+    read: Callable[[int], bytes], size: int, *, delimiter: str = ",", quoting: bool = False
+) -> Iterator[Block]:
+    """The stream in blocks of about `size` bytes; a row that is longer is a block by itself.
+
+    Lines end at \\n, \\r or \\r\\n, and within quotes, with `quoting`, no row does.
+    """
+    data, line, start, head = b"", 1, 0, b""
+    while True:
+        # As much again: a long row is looked through few times.
+        more = read(max(size, len(data)))
+        data += more
+        head = head or data[:2]
+        end, is_sound = _last_row_end(data, delimiter, quoting, is_first=start == 0, is_last=not more)
+        if end:
+            yield Block(data=data[:end], line=line, start=start, is_sound=is_sound, head=head)
+            line += line_ends(data, end)
+            start += end
+            data = data[end:]
+        if not more:
+            return
+
+
+def line_blocks(read: Callable[[int], bytes], size: int) -> Iterator[Block]:
+    """The stream in blocks of whole lines, which end at \\n alone."""
+    data, line, start, head = b"", 1, 0, b""
+    while True:
+        more = read(max(size, len(data)))
+        data += more
+        head = head or data[:2]
+        end = data.rfind(b"\n") + 1 if more else len(data)
+        if end:
+            yield Block(data=data[:end], line=line, start=start, head=head)
+            line += data.count(b"\n", 0, end)
+            start += end
+            data = data[end:]
+        if not more:
+            return
+
+
+def line_ends(data: bytes, end: int) -> int:
+    """How many lines end in the first `end` bytes."""
+    carriages = data.count(b"\r", 0, end)
+    return data.count(b"\n", 0, end) + carriages - (data.count(b"\r\n", 0, end) if carriages else 0)
+
+
+def _last_row_end(
+    data: bytes, delimiter: str, quoting: bool, *, is_first: bool, is_last: bool
+) -> tuple[int, bool]:
+    """Where the last whole row ends (0 if none does yet), and whether all quotes before it are sound."""
+    if not (quoting and QUOTE in data):
+        return (len(data) if is_last else _line_end(data, 0, len(data))), True
+    fields, closed = _patterns(delimiter, is_first)
+    spans: list[tuple[int, int]] = []
+    limit = len(data)
+    for field in fields.finditer(data):
+        if field.start(2) >= 0:
+            if is_last:
+                return len(data), False
+            # Not a field yet. Closed and followed by text it never will be one: whoever reads the rows will say so.
+            text = closed.match(data, field.start(1))
+            if text and (end := _character_end(data)) > text.end():
+                return end, False
+            limit = field.start(1)
+            break
+        spans.append(field.span(1))
+    if is_last:
+        return len(data), True
+    for begin, end in reversed(spans):
+        found = _line_end(data, end, limit)
+        if found:
+            return found, True
+        limit = begin
+    return _line_end(data, 0, limit), True
+
+
+def _line_end(data: bytes, begin: int, end: int) -> int:
+    """Behind the last line end between two places; a last \\r may be half of a \\r\\n."""
+    return max(data.rfind(b"\n", begin, end), data.rfind(b"\r", begin, min(end, len(data) - 1))) + 1
+
+
+def _character_end(data: bytes) -> int:
+    """Behind the last whole character of UTF-8."""
+    for place in range(len(data) - 1, max(len(data) - 4, 0) - 1, -1):
+        byte = data[place]
+        if byte & 0xC0 != 0x80:
+            length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(data) if place + length <= len(data) else place
+    return len(data)
+
+
+@cache
+def _patterns(delimiter: str, is_first: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Fields that a quote opens, group 2 where it does not make one; and a quoted text that is closed."""
+    ends = re.escape(delimiter.encode()) + rb"|\r|\n"
+    opened = (rb"(?:\A(?:\xef\xbb\xbf)?|" if is_first else rb"(?:\A|") + ends + rb")"
+    quoted = rb'"[^"]*(?:""[^"]*)*"'
+    # What follows is text and no delimiter only once it is as long as one.
+    closed = quoted + rb'(?!"|\Z)(?=.{%d})' % len(delimiter.encode())
+    return re.compile(opened + rb"(" + quoted + rb"(?=" + ends + rb'|\Z)|("))'), re.compile(closed, re.DOTALL)

@@ -18,7 +18,7 @@ CSS = """
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 1.0625rem/1.55 var(--serif); }
+body { margin: 0; overflow-wrap: break-word; background: var(--paper); color: var(--ink); font: 1.0625rem/1.55 var(--serif); }
 main { max-width: 72rem; margin: 0 auto; padding: 3.5rem 1.5rem 4rem; }
 h1, h2, h3 { font-weight: 600; line-height: 1.2; text-wrap: balance; overflow-wrap: anywhere; }
 h1 { font-size: 2.4rem; margin: 0; letter-spacing: -0.015em; }
@@ -140,6 +140,7 @@ svg.narrow { max-width: 24rem; }
 .phone-axis { display: none; }
 td.verdict { min-width: 11rem; }
 .words { font-size: 0.85rem; min-width: 8rem; }
+.plain td { min-width: 4.5rem; }
 .is-baseline th, .is-baseline td { color: var(--muted); }
 .group th { padding-top: 1rem; color: var(--muted); font-weight: 500; }
 .matrix { font-size: 0.85rem; }
@@ -155,7 +156,7 @@ code[title] { white-space: nowrap; }
 ol { font: 0.9rem/1.5 var(--sans); padding-left: 1.6rem; }
 footer { margin-top: 4rem; font-size: 0.95rem; color: var(--muted); }
 footer h2 { font-size: 1.1rem; color: var(--ink); border-top-width: 1px; margin-bottom: 0.6rem; }
-@media (max-width: 46rem) {
+@media (max-width: 54rem) {
   body { font-size: 1rem; }
   main { padding: 1.75rem 1rem 3rem; }
   h1 { font-size: 1.8rem; }
@@ -186,6 +187,17 @@ footer h2 { font-size: 1.1rem; color: var(--ink); border-top-width: 1px; margin-
   h2, h3, h4, figcaption, .caption { break-after: avoid; }
   nav { display: none; }
   .scroll { overflow: visible; }
-  tr, .lead, figure { break-inside: avoid; }
+  tr, .verdicts li, figure { break-inside: avoid; }
+  caption, thead { break-after: avoid; }
+  .dataset { margin-top: 1.5rem; }
+  .lead { padding: 0.8rem 1rem; }
+  table, .badge, .words { font-size: 7.6pt; }
+  th, td { padding: 0.3rem 0.35rem; }
+  .runs tbody th { min-width: 3.1cm; }
+  .chart { min-width: 3.5cm; }
+  .words { min-width: 2.2cm; }
+  td.verdict { min-width: 3cm; }
+  .cost { grid-template-columns: minmax(0, 1fr); }
+  .cost svg { max-width: 12cm; }
 }
 """

@@ -9,6 +9,7 @@ import pytest
 
 from bert_assets.stages import leaderboard, report
 from bert_assets.stages.report.configurations import MOST_DRAWN as MOST_CONFIGURATIONS
+from bert_assets.stages.report.drawings import shared_axis
 from bert_assets.stages.report.markdown import MOST_BYTES
 from bert_assets.stages.report.page import SECTIONS
 from bert_assets.stages.report.wording import visible_text
@@ -288,6 +289,17 @@ def test_one_far_off_configuration_does_not_squeeze_the_scale_of_the_others(page
     head = page[start : page.index("</thead>", start)]
     ticks = [float(found) for found in re.findall(r'class="tick">(\d+)</text>', head)]
     assert min(ticks) >= 75  # the far-off one is at 52, the bag of words at 81
+
+
+def test_an_interval_far_wider_than_the_others_runs_out_of_the_drawing():
+    narrow = [([0.8 + k / 100], (0.78 + k / 100, 0.82 + k / 100)) for k in range(4)]
+    axis = shared_axis([*narrow, ([0.81], (0.1, 1.5))], 0, 100)
+    assert axis is not None and 0.6 < axis.low < 0.78 and 0.85 < axis.high < 1
+
+
+def test_intervals_of_equal_figures_stay_within_the_drawing():
+    axis = shared_axis([([0.8], (0.75, 0.85)), ([0.8], (0.76, 0.84))], 0, 100)
+    assert axis is not None and axis.low < 0.75 and axis.high > 0.85
 
 
 def test_rows_without_figures_or_details_are_rendered():

@@ -38,7 +38,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # The run that is interrupted once, so that its page shows a resume, and the dataset.
 RUN, DATASET = "tiny-lr3e-4-s1", "reviews"
 DESKTOP = ViewportSize(width=1400, height=900)
-PHONE = ViewportSize(width=390, height=844)
+READER = ViewportSize(width=1280, height=1500)
+PHONE = ViewportSize(width=390, height=1100)
 PATIENCE_MS = 60_000
 # Layouts and charts move into place after their data have come.
 SETTLING_MS = 1500
@@ -52,16 +53,19 @@ def main() -> None:
     parser.add_argument(
         "--project", type=Path, help="keep the project here; where it is trained already, only look"
     )
-    given = parser.parse_args().project
+    parser.add_argument("--only", choices=("dagster", "report"), help="take these pictures alone")
+    arguments = parser.parse_args()
+    given, wanted = arguments.project, arguments.only
     with contextlib.ExitStack() as stack:
         root = given or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo_")))
         environment = make_project(root.resolve())
         train(root, environment)
-        address = stack.enter_context(webserver(root, environment))
         browser = stack.enter_context(chromium())
         IMAGES.mkdir(exist_ok=True)
-        photograph_dagster(browser, address)
-        photograph_report(browser, current_report(root / "data" / "store" / "leaderboards"))
+        if wanted != "report":
+            photograph_dagster(browser, stack.enter_context(webserver(root, environment)))
+        if wanted != "dagster":
+            photograph_report(browser, current_report(root / "data" / "store" / "leaderboards"))
 
 
 # --- The project ------------------------------------------------------------------------------------------------------
@@ -254,9 +258,10 @@ def leaderboard(page: Page, address: str) -> None:
 
 def photograph_report(browser: Browser, report: Path) -> None:
     windows: list[tuple[str, ViewportSize, Literal["light", "dark"]]] = [
-        ("report", DESKTOP, "light"),
-        ("report-dark", DESKTOP, "dark"),
+        ("report", READER, "light"),
+        ("report-dark", READER, "dark"),
         ("report-phone", PHONE, "light"),
+        ("report-phone-dark", PHONE, "dark"),
     ]
     for name, viewport, scheme in windows:
         context = browser.new_context(viewport=viewport, color_scheme=scheme, device_scale_factor=1)

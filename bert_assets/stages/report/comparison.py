@@ -6,7 +6,7 @@ from typing import Any
 
 from bert_assets.stages.report.drawings import axis_labels, grid_lines, mark, shared_axis, strip
 from bert_assets.stages.report.elements import Markup, badge, el, isolated
-from bert_assets.stages.report.subject import Configuration, Subject
+from bert_assets.stages.report.subject import Configuration, Subject, interval_of
 from bert_assets.stages.report.verdict import what_would_tell
 from bert_assets.stages.report.wording import (
     DASH,
@@ -33,7 +33,7 @@ def comparison_section(subject: Subject) -> Markup | None:
     compared.sort(key=lambda one: (one.said == "not distinguishable", one.verdict.get("p_adjusted") or 0.0))
     drawn = compared[:MOST_DRAWN]
     scale, _ = metric_scale(subject.headline)
-    axis = shared_axis([[0.0, *_values(one)] for one in drawn], 6, 254)
+    axis = shared_axis([_marks(one) for one in drawn], 6, 254)
     assert axis is not None
     columns = [
         el("th", "Configuration", scope="col"),
@@ -77,14 +77,14 @@ def how_compared(subject: Subject, compared: int) -> str:
     )
 
 
-def _values(one: Configuration) -> list[float]:
-    return [v for v in (one.verdict.get(key) for key in ("difference", "low", "high")) if v is not None]
+def _marks(one: Configuration) -> tuple[list[float], tuple[float, float] | None]:
+    difference = one.verdict.get("difference")
+    return [0.0] if difference is None else [0.0, difference], interval_of(one.verdict)
 
 
 def _row(subject: Subject, one: Configuration, axis: Any, zero: Markup | None) -> Markup:
     verdict, metric = one.verdict, subject.headline
-    low, high = verdict.get("low"), verdict.get("high")
-    interval = None if low is None or high is None else (low, high)
+    interval = interval_of(verdict)
     kind = {"better": "better", "worse": "worse"}.get(verdict["verdict"], "undecided")
     drawing = strip(
         grid_lines(axis, 30),

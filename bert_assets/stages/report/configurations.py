@@ -40,7 +40,7 @@ def configurations_section(subject: Subject) -> Markup | None:
         drawn.insert(MOST_DRAWN, reference)
     shown = {one.number for one in drawn}
     rest = [one for one in subject.trained if one.number not in shown]
-    axis = shared_axis([_values(subject, one) for one in drawn], 6, 254)
+    axis = shared_axis([_marks(subject, one) for one in drawn], 6, 254)
     parts: list[Any] = [el("h3", "Configurations"), _drawn_table(subject, drawn, axis)]
     if rest:
         left = len(rest) - MOST_LISTED
@@ -55,9 +55,15 @@ def headline_figures(subject: Subject, one: Configuration) -> Mapping[str, Any]:
     return one.figure(f"{subject.split}_{subject.headline}")
 
 
-def _values(subject: Subject, one: Configuration) -> list[float]:
+def _marks(subject: Subject, one: Configuration) -> tuple[list[float], tuple[float, float] | None]:
     figures = headline_figures(subject, one)
-    return [v for v in (figures.get("mean"), *(interval_of(figures) or ())) if v is not None]
+    values = [figures.get("mean"), *_seeds(subject, one)]
+    return [value for value in values if value is not None], interval_of(figures)
+
+
+def _seeds(subject: Subject, one: Configuration) -> list[float]:
+    values = [row.get(f"{subject.split}_{subject.headline}") for row in one.rows]
+    return [value for value in values if value is not None]
 
 
 def _drawn_table(subject: Subject, drawn: Sequence[Configuration], axis: Axis | None) -> Markup:
@@ -92,7 +98,7 @@ def _drawn_row(subject: Subject, one: Configuration, axis: Axis | None) -> Marku
     figures = headline_figures(subject, one)
     validation = one.figure(f"validation_{metric}").get("mean")
     interval = interval_of(figures)
-    seeds = [row[f"{split}_{metric}"] for row in one.rows if row.get(f"{split}_{metric}") is not None]
+    seeds = _seeds(subject, one)
     drawing = None
     if axis:
         drawing = strip(

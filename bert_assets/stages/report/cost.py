@@ -60,7 +60,7 @@ def _scatter(subject: Subject, drawn: Sequence[Configuration]) -> Markup:
     seconds = [s for _, s, _ in points]
     x = LogAxis(min(seconds), max(seconds), 46, 428)
     y = shared_axis(
-        [[q, *(interval_of(headline_figures(subject, one)) or ())] for one, _, q in points], 206, 14, ticks=5
+        [([q], interval_of(headline_figures(subject, one))) for one, _, q in points], 206, 14, ticks=5
     )
     assert y is not None
     scale, _ = metric_scale(subject.headline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from bert_assets.stages.report.wording import format_number
 Interval = tuple[float, float]
 
 # Marks beside each other in a table share a scale. What lies far from everything else would squeeze it.
-FAR = 0.4
+FAR = 0.25
 MOST_FAR = 1 / 3
 MOST_ARROWS = 8
 
@@ -56,6 +57,8 @@ class LogAxis(Axis):
         air = max(1.12, math.sqrt(2 / (high / low))) if high / low < 2 else 1.12
         self.low, self.high, self.start, self.end, self.step = low / air, high * air, start, end, 1
         inside = [step for step in self.STEPS if self.low <= step <= self.high]
+        if len(inside) < 3:
+            inside = Axis(self.low, self.high, start, end, ticks).ticks
         self.ticks = inside[:: max(1, math.ceil(len(inside) / ticks))]
 
     def __call__(self, value: float) -> float:
@@ -63,18 +66,29 @@ class LogAxis(Axis):
         return round(self.start + share * (self.end - self.start), 2)
 
 
-def shared_axis(groups: Sequence[Sequence[float]], start: float, end: float, ticks: int = 6) -> Axis | None:
-    """One scale for the marks of many rows, the values of each being a group.
+def shared_axis(
+    marks: Sequence[tuple[Sequence[float], Interval | None]], start: float, end: float, ticks: int = 6
+) -> Axis | None:
+    """One scale for the marks of many rows: of each row its values and the interval around them.
 
-    Few rows far off the others are left outside: `mark` draws an arrow for them.
+    Few rows far off the others are left outside: `mark` draws an arrow for them. An interval much wider than the
+    others and than all values lie apart, as two seeds give, runs out of the drawing instead of squeezing it.
     """
-    kept = [group for group in groups if group]
+    intervals = [interval for values, interval in marks if values and interval]
+    kept = [values for values, _ in marks if values]
     if not kept:
         return None
     spare = min(MOST_ARROWS, math.floor(len(kept) * MOST_FAR))
     while inner := _narrower(kept, spare):
         kept, spare = inner, spare - (len(kept) - len(inner))
     low, high = _ends(kept)
+    widths = [ends[1] - ends[0] for ends in intervals]
+    reach = max(high - low, 1.5 * statistics.median(widths)) if widths else 0.0
+    inside = [ends for ends in intervals if ends[1] >= low and ends[0] <= high]
+    low, high = (
+        max(low - reach, min([low, *(ends[0] for ends in inside)])),
+        min(high + reach, max([high, *(ends[1] for ends in inside)])),
+    )
     pad = 0.06 * (high - low) or 0.02
     return Axis(low - pad, high + pad, start, end, ticks=ticks)
 

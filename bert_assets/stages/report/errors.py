@@ -7,7 +7,7 @@ from typing import Any
 
 from bert_assets.stages.report.drawings import axis_labels, grid_lines, mark, shared_axis, strip
 from bert_assets.stages.report.elements import Markup, badge, el, fold, headings, isolated, short_hash
-from bert_assets.stages.report.subject import Subject
+from bert_assets.stages.report.subject import Subject, interval_of
 from bert_assets.stages.report.wording import (
     format_count,
     format_figure,
@@ -55,7 +55,7 @@ def _slices(errors: Mapping[str, Any]) -> Markup | None:
         return None
     metric = errors["metric"]
     scale, _ = metric_scale(metric)
-    axis = shared_axis([_values(one) for one in shown], 6, 254)
+    axis = shared_axis([([one["headline"]], interval_of(one)) for one in shown], 6, 254)
     overall: list[Markup] = []
     if axis and errors.get("headline") is not None and axis.low <= errors["headline"] <= axis.high:
         x = axis(errors["headline"])
@@ -67,8 +67,7 @@ def _slices(errors: Mapping[str, Any]) -> Markup | None:
             last = one["by"]
             by = el("th", "by ", isolated(last), colspan=4, scope="rowgroup", class_="group")
             rows.append(el("tr", by))
-        low, high = one.get("low"), one.get("high")
-        interval = None if low is None or high is None else (low, high)
+        interval = interval_of(one)
         drawing = None
         if axis:
             drawing = strip(
@@ -116,10 +115,6 @@ def _slices(errors: Mapping[str, Any]) -> Markup | None:
     return el(
         "div", table, el("p", f"{plural(left, 'further slice')} left out.", class_="note") if left else None
     )
-
-
-def _values(one: Mapping[str, Any]) -> list[float]:
-    return [v for v in (one.get(key) for key in ("headline", "low", "high")) if v is not None]
 
 
 def _rows(heading: str, rows: Sequence[Mapping[str, Any]]) -> Markup | None:

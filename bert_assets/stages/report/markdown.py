@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bert_assets.stages.report.settings import MISSING, differences
 from bert_assets.stages.report.subject import Configuration, Details, Subject, interval_of, subjects
-from bert_assets.stages.report.verdict import remarks, why_chosen
+from bert_assets.stages.report.verdict import on_baselines, remarks, why_chosen
 from bert_assets.stages.report.wording import (
     DASH,
     NOTHING_YET,
@@ -87,7 +87,7 @@ def _dataset(subject: Subject) -> list[str]:
     blocks = [f"## {_md(subject.dataset)}"]
     if subject.chosen is not None:
         blocks += [_verdict(subject, subject.chosen), *_sentences(subject)]
-        blocks += [_md(note) for note in remarks(subject)]
+        blocks += [_md(words) for words in (*on_baselines(subject), *remarks(subject))]
     elif not subject.current:
         blocks.append("No run has been evaluated on the current snapshot.")
     if subject.configurations:

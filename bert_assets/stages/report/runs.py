@@ -67,17 +67,13 @@ def _axis(subject: Subject) -> Axis | None:
     """One scale for all intervals that are drawn, of the headline of the first row."""
     rows = [*subject.current[:MOST_DRAWN], *subject.stale[:MOST_DRAWN]]
     metric = rows[0]["headline"]
-    groups = [
-        [value for split in SPLITS for value in _values(row, split)]
-        for row in rows
-        if row["headline"] == metric
-    ]
-    return shared_axis(groups, 6, 254)
+    marks = [_marks(row, split) for row in rows if row["headline"] == metric for split in SPLITS]
+    return shared_axis(marks, 6, 254)
 
 
-def _values(row: Row, split: str) -> list[float]:
+def _marks(row: Row, split: str) -> tuple[list[float], tuple[float, float] | None]:
     value = row[f"{split}_{row['headline']}"]
-    return [v for v in (value, *(row_interval(row, split) or ())) if v is not None]
+    return [] if value is None else [value], row_interval(row, split)
 
 
 def _second(metric: str) -> str:

@@ -40,6 +40,7 @@ def verdict_section(subject: Subject) -> Markup | None:
     for verdict in VERDICTS:
         if group := [one for one in subject.trained if one.said == verdict]:
             parts.append(_group(subject, verdict, group))
+    parts += [el("p", isolated(words)) for words in on_baselines(subject)]
     parts += [el("p", isolated(note), class_="note") for note in remarks(subject)]
     if chosen.rows:
         parts.append(_facts(subject, chosen))
@@ -69,7 +70,6 @@ def why_chosen(subject: Subject) -> str:
 def remarks(subject: Subject) -> list[str]:
     """Sentences under the verdict: the comparison's own notes, the constant answer, and how often test was looked at."""
     notes = [shortened(note, LONGEST_NOTE) for note in subject.comparison.get("notes", ())]
-    notes += _on_baselines(subject)
     constant = None if subject.baselines else constant_answer(subject)
     looks = subject.comparison.get("test_looks")
     if looks:
@@ -92,7 +92,7 @@ def what_would_tell(verdict: Mapping[str, Any]) -> str | None:
     return f"about {' or '.join(parts)}" if parts else None
 
 
-def _on_baselines(subject: Subject) -> list[str]:
+def on_baselines(subject: Subject) -> list[str]:
     """A sentence on each baseline that the reference is not shown to beat, or one on all of them."""
     told = [one for one in subject.baselines if one.said]
     unbeaten = [one for one in told if one.said != "worse"]

@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-profiles bench-checkpoints bench-sweeps clean
+.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-stsb bench-profiles bench-checkpoints bench-sweeps clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -62,6 +62,9 @@ screenshots: .venv/screenshots ## The pictures in docs/images: the demo in Dagst
 
 bench-quality: .venv/bench ## Accuracy against Hugging Face Trainer; BERT_ASSETS_BENCH_DATA names the folder with sst2/
 	$(BIN)/python -m benchmarks.trainer_quality $(ARGS)
+
+bench-stsb: .venv/bench ## Pair regression against Hugging Face Trainer; BERT_ASSETS_BENCH_DATA names the folder with stsb/
+	$(BIN)/python -m benchmarks.stsb $(ARGS)
 
 bench: .venv/bench ## Training and inference against their peers, in turn; ARGS=--help
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -82,39 +82,46 @@ def main() -> None:
                 seeds=arguments.seeds,
             )
         )
-        rows = measure(root)
+        rows = measure(root, "sst2")
     write_section("Quality against Trainer on SST-2", report(rows, arguments))
     print(report(rows, arguments))
 
 
-def measure(root: Path) -> list[dict[str, Any]]:
+def measure(root: Path, name: str) -> list[dict[str, Any]]:
+    """Best validation accuracy (or Pearson's correlation) of every run, by both, on one snapshot of the dataset."""
     os.environ["BERT_ASSETS_ROOT"] = str(root)
     experiments = load_experiments(root / "experiments")
     store = Store(root / "store")
-    dataset = experiments.datasets["sst2"]
-    snapshot = publish_snapshot(store, "sst2", build_snapshot(dataset, read_source(dataset, root)))
+    dataset = experiments.datasets[name]
+    snapshot = publish_snapshot(store, name, build_snapshot(dataset, read_source(dataset, root)))
     rows = []
     for run in experiments.runs.values():
         plan = plan_training(store, run, snapshot, root)
         staged = fine_tune(store, plan)
         assert isinstance(staged, StagedModel)
         table = predict_snapshot(store, publish_model(store, staged), snapshot, device="cpu")
-        ours = float((table["prediction"].to_numpy() == table["label"].to_numpy()).mean())
-        rows.append(
-            {"seed": run.seed, "ours": ours, "trainer": trainer_accuracy(store, plan, root / "trainer")}
-        )
+        ours = score(table["prediction"].to_numpy(), table["label"].to_numpy(), snapshot.task)
+        rows.append({"seed": run.seed, "ours": ours, "trainer": trainer_score(store, plan, root / "trainer")})
         print(rows[-1], flush=True)
     return rows
 
 
-def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
-    """Best validation accuracy over the epochs, by `Trainer` with dynamic padding, as its users write it."""
+def score(prediction: np.ndarray, label: np.ndarray, task: str) -> float:
+    """Accuracy, or Pearson's correlation."""
+    if task == "regression":
+        return float(np.corrcoef(prediction, label)[0, 1])
+    return float((prediction == label).mean())
+
+
+def trainer_score(store: Store, plan: TrainingPlan, folder: Path) -> float:
+    """Best validation score over the epochs, by `Trainer` with dynamic padding, as its users write it."""
     from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
 
     run, data = plan.run, training_data(store, plan)
+    is_regression = data.task == "regression"
     set_seed(run.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
-        str(plan.base.folder), num_labels=2, dtype=torch.float32
+        str(plan.base.folder), num_labels=1 if is_regression else 2, dtype=torch.float32
     )
 
     class Rows(torch.utils.data.Dataset):
@@ -131,7 +138,13 @@ def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
         split, rows = items[0][0], np.array([row for _, row in items])
         arrays = collate(data.tokens[split], rows, model.config.pad_token_id, True)
         batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return {**batch, "labels": torch.from_numpy(data.labels[split][rows].astype(np.int64))}
+        kind = np.float32 if is_regression else np.int64
+        return {**batch, "labels": torch.from_numpy(data.labels[split][rows].astype(kind))}
+
+    def compute_metrics(output: Any) -> dict[str, float]:
+        found = np.asarray(output.predictions)
+        chosen = found[:, 0] if is_regression else found.argmax(axis=1)
+        return {"score": score(chosen, np.asarray(output.label_ids), data.task)}
 
     trainer = Trainer(
         model=model,
@@ -156,12 +169,10 @@ def trainer_accuracy(store: Store, plan: TrainingPlan, folder: Path) -> float:
         train_dataset=Rows("train"),
         eval_dataset=Rows("validation"),
         data_collator=together,
-        compute_metrics=lambda output: {
-            "accuracy": float((np.asarray(output.predictions).argmax(axis=1) == output.label_ids).mean())
-        },
+        compute_metrics=compute_metrics,
     )
     trainer.train()
-    return max(entry["eval_accuracy"] for entry in trainer.state.log_history if "eval_accuracy" in entry)
+    return max(entry["eval_score"] for entry in trainer.state.log_history if "eval_score" in entry)
 
 
 def report(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> str:

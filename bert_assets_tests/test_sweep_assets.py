@@ -10,12 +10,14 @@ import pytest
 from bert_assets.assets.build import build_definitions
 from bert_assets.cli.standings import run_documents
 from bert_assets.cli.sweep import choose_sweep
+from bert_assets.config.experiments import load_experiments
 from bert_assets.errors import UserError
 from bert_assets.stages.champion import read_champion
 from bert_assets.stages.standings import load_standings
 from bert_assets_tests.sweep_world import ROWS, sweep_world, with_keys
 from bert_assets_tests.test_champion_assets import RUN_ASSETS, Graph, latest
 from bert_assets_tests.test_cli import Shell
+from bert_assets_tests.world import small_rows, write_rows
 
 SMALL = {
     "trials": "3",
@@ -134,6 +136,25 @@ def test_materializing_again_trains_nothing(graph):
     assert graph.store.children("models") == models
 
 
+def test_the_retrain_sensor_follows_the_winner_and_searches_nothing(graph):
+    def trainings() -> list[tuple[str | None, str | None]]:
+        definitions = build_definitions(load_experiments(graph.root / "experiments"), graph.store.root)
+        context = dg.build_sensor_context(instance=graph.instance, definitions=definitions)
+        found = definitions.resolve_sensor_def("retrain_sensor").evaluate_tick(context).run_requests or []
+        asked = [(request.job_name, request.partition_key) for request in found]
+        return [request for request in asked if request[0] not in ("refresh_leaderboard", "choose_champion")]
+
+    assert trainings() == []
+    write_rows(graph.root / "data" / "small.csv", small_rows(ROWS, seed=8))
+    assert graph.materialize("dataset_snapshot", partition="small").success
+    assert trainings() == [("train_and_evaluate", "tune-best-s101")]
+    # Declared otherwise, there is no winner to train until somebody runs the sweep.
+    path = graph.root / "experiments" / "small.yaml"
+    path.write_text(with_keys(**{**SMALL, "trials": "4"}))
+    assert trainings() == []
+    path.write_text(graph.yaml)
+
+
 def test_an_unknown_sweep_is_refused_with_the_nearest(tmp_path):
     experiments = sweep_world(tmp_path).experiments
     with pytest.raises(UserError, match="no sweep is named 'tuen'; did you mean 'tune'"):
@@ -147,6 +168,9 @@ def test_the_command_says_what_it_costs_does_it_and_compares_the_winner(tmp_path
     assert code == 0, errors
     assert "2 trials by random, seed 7, over batch_size, learning_rate" in output
     assert "trained steps" in output
+    # Random trials are known before anything is trained.
+    planned = re.findall(r"^(tune-t\d+) +due +\d+ +\S+", output, flags=re.MULTILINE)
+    assert planned == ["tune-t000", "tune-t001"]
     assert not (tmp_path / "data" / "store" / "trials").exists()
     code, output, errors = shell.call("sweep", "tune", "--json")
     assert code == 0, errors

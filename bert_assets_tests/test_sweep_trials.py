@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bert_assets.cli.watch import ending
 from bert_assets.errors import UserError
 from bert_assets.stages import trials
 from bert_assets.stages.audit import audit
 from bert_assets.stages.fine_tune import fine_tune
 from bert_assets.stages.garbage import find_garbage, remove_garbage
+from bert_assets.stages.live import look
 from bert_assets.stages.publish import publish_model
 from bert_assets.stages.sweep_result import importance_of, load_result, publish_result
 from bert_assets.stages.train import TrainingDiverged, TrainingPaused
@@ -281,7 +283,10 @@ def test_gc_takes_the_trials_models_and_checkpoints_and_keeps_what_is_known(copi
 def test_gc_keeps_the_checkpoints_of_a_sweep_that_goes_on(tmp_path):
     world = sweep_world(tmp_path)
     search = open_search(world)
-    search.advance(0)
+    trial = search.advance(0)
+    live = look(world.store, "tune-t000")
+    assert (live.state, live.checkpoint_step) == ("interrupted", trial.step)
+    assert "`bert-assets sweep tune`" in ending(live, "sweep tune")
     age(world.store.root)
     assert find_garbage(world.store, older_than=3600) == []
 

@@ -22,7 +22,14 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(documents, indent=2))
     else:
-        print_run_table(Console(), documents)
+        console = Console()
+        print_run_table(console, documents)
+        for sweep in experiments.sweeps.values():
+            console.print(
+                f"{sweep.trials} trials of the sweep {sweep.name}: `bert-assets sweep {sweep.name} --dry-run`",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def failed_runs(names: list[str]) -> frozenset[str]:

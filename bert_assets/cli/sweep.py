@@ -50,13 +50,12 @@ def command(name: str, dry_run: bool, overrides: tuple[str, ...], as_json: bool)
         rows = rows_of(experiments, store, sweep)
         budget = budget_document(sweep, rows)
         search = known_search(experiments, store, sweep)
-        document = {"sweep": sweep.name, "budget": budget, **search_document(search), "runs": []}
+        document = {"sweep": sweep.name, "budget": budget, **search_document(sweep, search), "runs": []}
         if as_json:
             click.echo(json.dumps(document, indent=2))
             return
         print_budget(console, sweep, budget)
-        if search is not None:
-            print_trials(console, sweep, document)
+        print_trials(console, sweep, document)
         return
     from bert_assets.cli.materialize import Materializer
 
@@ -69,7 +68,7 @@ def command(name: str, dry_run: bool, overrides: tuple[str, ...], as_json: bool)
         print_budget(console, sweep, budget)
         search = run_trials(materializer, experiments, store, sweep, overrides)
         failed = run_winner(materializer, sweep, overrides)
-    document = {"sweep": sweep.name, "budget": budget, **search_document(search)}
+    document = {"sweep": sweep.name, "budget": budget, **search_document(sweep, search)}
     finals = {run.name for run in sweep.final_runs()}
     document["runs"] = [run for run in run_documents(experiments, store) if run["run"] in finals]
     if as_json:
@@ -194,19 +193,31 @@ def budget_document(sweep: SweepConfig, rows: int) -> dict[str, Any]:
     }
 
 
-def search_document(search: Search | None) -> dict[str, Any]:
+def search_document(sweep: SweepConfig, search: Search | None) -> dict[str, Any]:
     """The trials as far as they are known, and the winner once there is one."""
-    if search is None:
-        return {"search": None, "trials": [], "winner": None, "trained_steps": 0, "full_steps": 0}
-    from bert_assets.stages.search import winner_of
+    from bert_assets.stages.search import is_random, random_settings, winner_of
 
+    # Settings that depend on no other trial are known before anything is trained.
+    drawn = {
+        name: random_settings(sweep, number)
+        for number, name in enumerate(sweep.trial_names())
+        if is_random(sweep, number)
+    }
+    if search is None:
+        planned = [
+            {"trial": name, "state": "due", "settings": drawn.get(name), "rungs": []}
+            for name in sweep.trial_names()
+        ]
+        return {"search": None, "trials": planned, "winner": None, "trained_steps": 0, "full_steps": 0}
     facts = search.facts()
     trials = [search.trial(number, facts) for number in range(search.sweep.trials)]
     scores = {place: fact["score"] for place, fact in facts.items()}
     winner = None if search.due() else winner_of(search.sweep, scores)
     return {
         "search": search.id,
-        "trials": [trial.document() for trial in trials],
+        "trials": [
+            {**trial.document(), "settings": trial.settings or drawn.get(trial.name)} for trial in trials
+        ],
         "winner": None if winner is None else trials[winner].name,
         "trained_steps": sum(trial.step for trial in trials),
         "full_steps": sum(trial.reached[-1]["total_steps"] for trial in trials if trial.reached),
@@ -256,7 +267,9 @@ def print_trials(console: Console, sweep: SweepConfig, document: dict[str, Any])
     width = console.width if console.is_terminal else max(console.width, 160)
     Console(file=console.file, width=width, stderr=console.stderr).print(table)
     steps, full = document["trained_steps"], document["full_steps"]
-    if document["winner"] is None:
+    if document["winner"] is None and steps == 0:
+        console.print("nothing is trained yet", highlight=False)
+    elif document["winner"] is None:
         console.print(f"{steps} steps trained so far", highlight=False)
     else:
         console.print(

@@ -41,13 +41,15 @@ def command(run: str, wait: bool, once: bool, as_json: bool) -> None:
         time.sleep(LOOK_SECONDS)
         live = look(store, run)
     console = Console(stderr=as_json)
+    sweep = experiments.sweep_of_trial.get(run)
+    command = f"run {run}" if sweep is None else f"sweep {sweep.name}"
     if once or live.state != "training":
-        click.echo(json.dumps(live.document()) if as_json else ending(live))
+        click.echo(json.dumps(live.document()) if as_json else ending(live, command))
         return
-    follow(store, live, console, as_json)
+    follow(store, live, console, as_json, command)
 
 
-def follow(store: Store, live: Live, console: Console, as_json: bool) -> None:
+def follow(store: Store, live: Live, console: Console, as_json: bool, command: str) -> None:
     """Show each change until the training ends, and then how it ended."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -74,7 +76,7 @@ def follow(store: Store, live: Live, console: Console, as_json: bool) -> None:
                 shown = live
             time.sleep(LOOK_SECONDS)
             live = look(store, live.run)
-    click.echo(json.dumps(live.document()) if as_json else ending(live))
+    click.echo(json.dumps(live.document()) if as_json else ending(live, command))
 
 
 def changed(before: Live, now: Live) -> bool:
@@ -116,9 +118,9 @@ def evaluation_line(evaluation: dict[str, Any]) -> str:
     return f"evaluation at step {evaluation['step']}: {', '.join(figures)}"
 
 
-def ending(live: Live) -> str:
-    """How the run stands, and what to do next."""
-    again = f"`bert-assets run {live.run}`"
+def ending(live: Live, command: str) -> str:
+    """How the run or trial stands, and what to do next: the `command` that trains it."""
+    again = f"`bert-assets {command}`"
     if live.state == "training":
         checkpoint = (
             f"; last checkpoint at step {live.checkpoint_step}, {duration(live.checkpoint_age or 0)} ago"

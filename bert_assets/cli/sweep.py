@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bert_assets.cli.standings import print_run_table, run_documents
+from bert_assets.cli.standings import print_run_table, print_verdicts, run_documents
 from bert_assets.config.experiments import Experiments, load_experiments
 from bert_assets.config.grid import format_number
 from bert_assets.config.paths import store_root
@@ -76,6 +76,7 @@ def command(name: str, dry_run: bool, overrides: tuple[str, ...], as_json: bool)
     else:
         print_trials(console, sweep, document)
         print_run_table(console, document["runs"])
+        print_standing(console, store, sweep.run.dataset)
         console.print(f"{time.monotonic() - started:.1f} s in all", highlight=False)
     for outcome in failed:
         click.echo(f"error: {outcome.what} failed: {outcome.reason}", err=True)
@@ -281,6 +282,21 @@ def print_trials(console: Console, sweep: SweepConfig, document: dict[str, Any])
             highlight=False,
             soft_wrap=True,
         )
+
+
+def print_standing(console: Console, store: Store, dataset: str) -> None:
+    """How the configurations of the dataset stand to each other by the leaderboard, its champion, and the report."""
+    pointer = store.read_pointer("leaderboards/current.json")
+    if pointer is None:
+        return
+    from bert_assets.stages.leaderboard import read_comparisons
+
+    folder = store.path(f"leaderboards/{pointer['content_hash']}")
+    print_verdicts(console, read_comparisons(folder) or {}, [dataset])
+    champion = store.read_pointer(f"champions/{dataset}.json")
+    if champion is not None:
+        console.print(f"champion of {dataset}: {champion['run']}", soft_wrap=True, highlight=False)
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def show_setting(value: Any) -> str:

@@ -352,7 +352,7 @@ RUNS: list[tuple[str, str]] = [
     ("class_weights: balance", "expected balanced, or a mapping such as {spam: 5, ham: 1}, got 'balance'"),
     ("class_weights: {}", "expected balanced, or a mapping such as {spam: 5, ham: 1}, got a mapping"),
     ("name: other", "unknown key 'name'; expected dataset, model"),
-    ("configuration: other", "unknown key 'configuration'; expected dataset, model"),
+    ("configuration: other", "unknown key 'configuration'; did you mean 'calibration'?"),
     # Keys of later features are refused until they work.
     *(
         (f"{key}: null", f"unknown key '{key}'; expected dataset, model, revision")

@@ -38,6 +38,7 @@ from bert_assets.config.values import (
     Interval,
     Model,
     Seconds,
+    SliceColumns,
     SourcePath,
     Split,
     Text,
@@ -140,6 +141,9 @@ class DatasetConfig(Config):
     label: Text | None = Field(
         default=None, description="column of class names, integers, or numbers; null: inferred"
     )
+    slices: SliceColumns = Field(
+        default=(), description="further columns to keep, by whose values errors are analysed"
+    )
     task: Literal["auto", "classification", "regression"] = Field(
         default="auto", description="auto: by the labels"
     )
@@ -165,6 +169,16 @@ class DatasetConfig(Config):
             if column is not None and info.data.get(key) == column:
                 raise Wrong(f"the column {show(column)} is {key} already; name another")
         return column
+
+    @field_validator("slices")
+    @classmethod
+    def _are_other_columns(cls, slices: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for key in ("text", "text_pair", "label"):
+            if info.data.get(key) in slices:
+                raise Wrong(
+                    f"the column {show(info.data[key])} is {key} already; errors are told by length and label"
+                )
+        return slices
 
     @field_validator("format")
     @classmethod

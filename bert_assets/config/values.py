@@ -248,12 +248,31 @@ Delimiter = Annotated[str, AfterValidator(_delimiter)]
 
 
 def _columns(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise Wrong("expected at least one column name, got none")
+    return _different(value)
+
+
+def _different(value: tuple[str, ...]) -> tuple[str, ...]:
     twice = [name for index, name in enumerate(value) if name in value[:index]]
     if twice:
         raise Wrong(f"expected names that differ; {show(twice[0])} stands twice")
-    if not value:
-        raise Wrong("expected at least one column name, got none")
     return value
 
 
 Columns = Annotated[tuple[Text, ...], FromList, AfterValidator(_columns)]
+
+# What a snapshot's own columns are called.
+SNAPSHOT_COLUMNS = ("text", "text_pair", "label", "row_id")
+
+
+def _slices(value: tuple[str, ...]) -> tuple[str, ...]:
+    taken = next((name for name in value if name in SNAPSHOT_COLUMNS), None)
+    if taken is not None:
+        raise Wrong(
+            f"{show(taken)} is what a column of snapshots is called; keep the column under another name in the source"
+        )
+    return _different(value)
+
+
+SliceColumns = Annotated[tuple[Text, ...], FromList, AfterValidator(_slices)]

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.errors import UserError
+from bert_assets.stages.arrow import pc
 
 # The names that the field's data sets use (GLUE, SuperGLUE, SNLI, PAWS, SICK, ag_news, tweet_eval, …), in lower case.
 PAIR_NAMES = (
@@ -45,6 +46,12 @@ class Columns:
     text: str
     text_pair: str | None
     label: str
+    slices: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return (*self.texts, self.label, *self.slices)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -67,7 +74,15 @@ def choose_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> 
         raise UserError(
             f"{where}: `text`, `text_pair` and `label` must be different columns, not {_listed(chosen)}"
         )
-    return Columns(text=text, text_pair=text_pair, label=label)
+    for name in dataset.slices:
+        if name not in names:
+            raise UserError(f"{where}: there is no column {name!r} for `slices`.{what_is_there(name, names)}")
+        if name in chosen:
+            raise UserError(
+                f"{where}: the column {name!r} of `slices` is the text or the label already; leave it out: errors are "
+                "told by length and label in any case"
+            )
+    return Columns(text=text, text_pair=text_pair, label=label, slices=dataset.slices)
 
 
 def text_columns(dataset: DatasetConfig, names: Sequence[str], where: str) -> tuple[str, str | None]:
@@ -117,6 +132,18 @@ def as_strings(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArra
             "COLUMN), or store it as strings"
         )
     return column.cast(pa.string())
+
+
+def as_slices(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
+    """A column by whose values errors are told, as strings; a missing value is an empty one."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    try:
+        return pc.fill_null(column.cast(kind).cast(pa.string()), "")
+    except pa.ArrowException:
+        raise UserError(
+            f"{where}: the column {name!r} of `slices` is of the type {column.type}, expected text or numbers. Name "
+            "another column"
+        ) from None
 
 
 def what_is_there(wanted: str, names: Sequence[str]) -> str:

@@ -46,6 +46,7 @@ def dataset_card(name: str, snapshot: Snapshot, sources: list[dict[str, Any]], e
     columns = {
         "text": COLUMNS["text"],
         **({"text_pair": COLUMNS["text_pair"]} if snapshot.has_pair else {}),
+        **dict.fromkeys(snapshot.slices, "a column of the source; errors are analysed by its values"),
         "label": "a number" if is_numeric else "the name of the class",
         "row_id": COLUMNS["row_id"],
     }

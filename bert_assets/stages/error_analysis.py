@@ -7,7 +7,6 @@ numbers per row. Equal predictions give equal documents.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -19,27 +18,15 @@ from bert_assets.errors import StoreError
 from bert_assets.stages.arrow import pc
 from bert_assets.stages.metrics import CONFIDENCE, SPLITS, bca_interval, resampled_rows
 from bert_assets.stages.significance import ALPHA, holm
+from bert_assets.stages.slices import ColumnValues, Slice, length_slices, number_slices, value_slices
 from bert_assets.stages.snapshot import Snapshot
 
 MOST_SHOWN = 20
 MOST_CHARACTERS = 1000
-QUARTERS = (0.25, 0.5, 0.75)
-# Slices of a column of names: its commonest values; the rest share one.
-MOST_VALUES = 50
-ALL_OTHERS = "(all others)"
-# Scripts without spaces make words of whole sentences: there characters are counted.
-LONGEST_MEAN_WORD = 15
 ROWS_AT_ONCE = 65_536
 RESAMPLES = 1000
 # With more rows the bootstrap's interval of a mean is the normal one to more digits than are shown.
 MOST_RESAMPLED = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Slice:
-    by: str
-    name: str
-    rows: np.ndarray  # bool, shape (scored rows,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +51,8 @@ def analyse_errors(
 
     - `metric`: accuracy, or in regression the mean absolute error, as a correlation within a slice depends on how wide
       the slice is; `rows` that count, their `headline`, and `wrong` (classification: rows with another prediction);
-    - `slices`: `by` (words or characters, in quarters; label: classes, or quarters of the targets), `slice`, `rows`,
+    - `slices`: `by` (words or characters, in quarters; label: classes, or quarters of the targets; the
+      dataset's columns `slices`: values, or quarters of numbers), `slice`, `rows`,
       `headline`, its 95 % interval `low` and `high` (Wilson; regression: BCa bootstrap), `p_value` that the slice is no
       worse than the other rows (one-sided: Fisher's exact test; regression: Welch's t), adjusted by Holm over all slices
       of the split, null where there are no others, and `worse`: whether that is below 0.05;
@@ -101,17 +89,23 @@ def _analyse_split(
             "misclassified": wrong[np.argsort(by_id, kind="stable")[:MOST_SHOWN]],
         }
     wanted = np.unique(scored.positions[np.concatenate(list(lists.values()))])
-    lengths, texts = _read_texts(snapshot, split, row_ids, wanted)
+    columns = {name: ColumnValues(name) for name in snapshot.slices}
+    lengths, texts = _read_rows(snapshot, split, row_ids, wanted, columns)
     document: dict[str, Any] = {
         "metric": "mae" if class_names is None else "accuracy",
         "rows": len(scored.label),
         "headline": _headline(scored.error, class_names) if len(scored.label) else None,
     }
-    slices = (
-        []
-        if not len(scored.label)
-        else [*_length_slices(lengths, scored), *_label_slices(scored, class_names)]
-    )
+    slices: list[Slice] = []
+    if len(scored.label):
+        rows_of = {name: values[scored.positions] for name, values in lengths.items()}
+        slices += length_slices(rows_of["words"], rows_of["characters"])
+        slices += (
+            number_slices("label", scored.label)
+            if class_names is None
+            else value_slices("label", scored.label, class_names)
+        )
+        slices += [one for column in columns.values() for one in column.slices(scored.positions)]
     document["slices"] = _measure(slices, scored, class_names)
     for name, chosen in lists.items():
         document[name] = [_row(scored, index, row_ids, texts, class_names) for index in chosen.tolist()]
@@ -149,15 +143,18 @@ def _scored(rows: pa.Table, class_names: tuple[str, ...] | None) -> _Scored:
     )
 
 
-def _read_texts(
-    snapshot: Snapshot, split: str, row_ids: pa.Array, wanted: np.ndarray
+def _read_rows(
+    snapshot: Snapshot, split: str, row_ids: pa.Array, wanted: np.ndarray, by: dict[str, ColumnValues]
 ) -> tuple[dict[str, np.ndarray], dict[int, dict[str, Any]]]:
-    """Words and characters of every row, both texts of a pair together, and the texts of the wanted positions."""
+    """Words and characters of every row, both texts of a pair together, and the texts of the wanted positions.
+
+    The values of the columns `by` are added to them.
+    """
     names = ["text", "text_pair"] if snapshot.has_pair else ["text"]
     counts: dict[str, list[np.ndarray]] = {"words": [], "characters": []}
     texts: dict[int, dict[str, Any]] = {}
     start = 0
-    for batch in snapshot.batches(split, ["row_id", *names], rows=ROWS_AT_ONCE):
+    for batch in snapshot.batches(split, ["row_id", *names, *by], rows=ROWS_AT_ONCE):
         if not batch.column("row_id").equals(row_ids.slice(start, batch.num_rows)):
             raise StoreError(
                 f"the predictions are not over the {split} rows of the snapshot {snapshot.content_hash[:12]}"
@@ -166,6 +163,8 @@ def _read_texts(
         words = [pc.list_value_length(pc.utf8_split_whitespace(column)).to_numpy() for column in columns]
         counts["words"].append(np.sum(words, axis=0))
         counts["characters"].append(np.sum([pc.utf8_length(column).to_numpy() for column in columns], axis=0))
+        for name, values in by.items():
+            values.add(batch.column(name))
         here = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + batch.num_rows)]
         for position in here.tolist():
             texts[position] = {
@@ -180,50 +179,8 @@ def _read_texts(
 # --- Slices ----------------------------------------------------------------------------------------------------------
 
 
-def _length_slices(lengths: dict[str, np.ndarray], scored: _Scored) -> Iterator[_Slice]:
-    words, characters = (lengths[name][scored.positions] for name in ("words", "characters"))
-    unit = "words" if characters.sum() <= LONGEST_MEAN_WORD * words.sum() else "characters"
-    values = words if unit == "words" else characters
-    edges = np.unique(np.quantile(values, QUARTERS, method="inverted_cdf")).tolist()
-    lows = [int(values.min()), *(int(edge) + 1 for edge in edges)]
-    highs = [*(int(edge) for edge in edges), int(values.max())]
-    for low, high in zip(lows, highs, strict=True):
-        if low <= high:
-            name = str(low) if low == high else f"{low} to {high}"
-            yield _Slice(by=unit, name=name, rows=(values >= low) & (values <= high))
-
-
-def _label_slices(scored: _Scored, class_names: tuple[str, ...] | None) -> Iterator[_Slice]:
-    if class_names is not None:
-        yield from _value_slices("label", scored.label, class_names)
-    else:
-        yield from _number_slices("label", scored.label)
-
-
-def _value_slices(by: str, codes: np.ndarray, names: Sequence[str]) -> Iterator[_Slice]:
-    """A slice for each value that occurs, in the order of the names; the rarest of many share one."""
-    counts = np.bincount(codes, minlength=len(names))
-    common = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
-    for code in common.tolist():
-        if counts[code]:
-            yield _Slice(by=by, name=names[int(code)], rows=codes == code)
-    others = ~np.isin(codes, common)
-    if others.any():
-        yield _Slice(by=by, name=ALL_OTHERS, rows=others)
-
-
-def _number_slices(by: str, values: np.ndarray) -> Iterator[_Slice]:
-    edges = np.unique(np.quantile(values, QUARTERS, method="inverted_cdf"))
-    place = np.searchsorted(edges, values, side="left")
-    for index in range(len(edges) + 1):
-        rows = place == index
-        if rows.any():
-            low, high = values[rows].min(), values[rows].max()
-            yield _Slice(by=by, name=f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}", rows=rows)
-
-
 def _measure(
-    slices: list[_Slice], scored: _Scored, class_names: tuple[str, ...] | None
+    slices: list[Slice], scored: _Scored, class_names: tuple[str, ...] | None
 ) -> list[dict[str, Any]]:
     measured = []
     for one in slices:

@@ -33,12 +33,12 @@ def read_hub(dataset: DatasetConfig, source: HubSource) -> SourceRows:
     parts: dict[str, list[SourcePart]] = {}
     for split, theirs in chosen.items():
         rows = loaded[theirs]
-        missing = [name for name in (*columns.texts, columns.label) if name not in rows.column_names]
+        missing = [name for name in columns.used if name not in rows.column_names]
         if missing and (split != "test" or missing != [columns.label]):
             raise UserError(
                 f"{where}: the split {theirs!r} has no column {missing[0]!r}.{what_is_there(missing[0], rows.column_names)}"
             )
-        present = [name for name in (*columns.texts, columns.label) if name not in missing]
+        present = [name for name in columns.used if name not in missing]
         listed = getattr(rows.features.get(columns.label), "names", None)
         name = f"{where}, {theirs}"
         read = partial(_tables, rows.select_columns(present), columns.label, listed, name)

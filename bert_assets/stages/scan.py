@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.stages.ahead import ahead
-from bert_assets.stages.columns import as_strings
+from bert_assets.stages.columns import as_slices, as_strings
 from bert_assets.stages.equal_rows import DIGEST_BYTES
 from bert_assets.stages.invalid_rows import text_problems
 from bert_assets.stages.labels import LabelScan
@@ -25,7 +25,7 @@ TEXT_COLUMNS = ("text", "text_pair")
 class Scan:
     """What the first pass found, split by split of the source, batch by batch.
 
-    `texts` holds text and text_pair; `marks`, in equal batches, the first bytes of the digest of each row's texts
+    `texts` holds text, text_pair and the columns of `slices`; `marks`, in equal batches, the first bytes of the digest of each row's texts
     (`digest`), a Problem of them (`problem`, uint8) and the label's value as a dictionary (`label`).
     """
 
@@ -52,7 +52,12 @@ def scan_source(dataset: DatasetConfig, source: SourceRows, batch_rows: int) -> 
             label = table.column(name) if name in table.column_names else None
             coded = labels.add(split, label, table.num_rows)
             digests = text_digests(columns)[:, :DIGEST_BYTES]
-            texts.put(pa.record_batch(columns, TEXT_COLUMNS[: len(columns)]))
+            slices = [
+                in_one_piece(as_slices(table.column(name), name, f"{source.name}, {split}"))
+                for name in source.columns.slices
+            ]
+            names = (*TEXT_COLUMNS[: len(columns)], *source.columns.slices)
+            texts.put(pa.record_batch([*columns, *slices], names))
             marks.put(
                 pa.record_batch(
                     [fixed_binary(digests), pa.array(text_problems(columns)), coded],

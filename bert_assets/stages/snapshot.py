@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bert_assets.config.schema import DatasetConfig, Split
+from bert_assets.config.values import SNAPSHOT_COLUMNS
 from bert_assets.errors import StoreError, UserError
 from bert_assets.stages.choice import ChosenRows, choose_rows, counts_of
 from bert_assets.stages.content_hash import content_hash, content_of
@@ -43,8 +44,8 @@ READ_BYTES = 1 << 20
 class BuiltSnapshot:
     """A snapshot whose content is known, not yet published: its rows wait in files without names.
 
-    The rows of each split have the columns text (string), text_pair (string, only with pairs), label (int64 class id or
-    float64 number; null where test is unlabelled), row_id (string). `content` is the document whose hash names the
+    The rows of each split have the columns text (string), text_pair (string, only with pairs), those of the dataset's
+    `slices` (string), label (int64 class id or float64 number; null where test is unlabelled), row_id (string). `content` is the document whose hash names the
     snapshot. `record` says where the rows came from, how many were read, kept and dropped and why, and holds the data
     gate's figures. `summary` is what `snapshot_summary` tells of it.
     """
@@ -93,6 +94,12 @@ class Snapshot:
             for batch in file.iter_batches(batch_size=rows, columns=names):
                 yield batch if names is None else batch.select(names)
 
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The columns beyond text, pair, label and row id: those that the dataset named under `slices`."""
+        with self._file(next(iter(self.rows))) as file:
+            return tuple(name for name in file.schema_arrow.names if name not in SNAPSHOT_COLUMNS)
+
     def _file(self, split: str) -> pq.ParquetFile:
         if split not in self.rows:
             raise UserError(
@@ -132,6 +139,7 @@ def build_snapshot(
                 "text": source.columns.text,
                 "text_pair": source.columns.text_pair,
                 "label": source.columns.label,
+                **({"slices": list(source.columns.slices)} if source.columns.slices else {}),
             },
             "task": labels.task,
             "class_names": None if class_names is None else list(class_names),

@@ -111,7 +111,7 @@ def _counted(file: SourceFile, wanted: list[str], about: dict[str, Any]) -> Iter
 
 def _present(columns: Columns, names: Sequence[str], split: str, where: str) -> list[str]:
     """The columns to read; only a test file may be without the label's."""
-    wanted = [*columns.texts, columns.label]
+    wanted = list(columns.used)
     for name in wanted:
         if name not in names and (name != columns.label or split != "test"):
             raise UserError(

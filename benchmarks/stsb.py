@@ -37,7 +37,7 @@ datasets:
     label: score
     task: regression
     splits: {{test: 0.0}}
-    max_rows: {{train: {rows}}}
+    max_rows: {{train: {rows}, validation: {validation_rows}}}
     format:
       type: tsv
       header: false
@@ -50,8 +50,8 @@ runs:
     model: {model}
     device: cpu
     epochs: {epochs}
-    batch_size: 32
-    learning_rate: 5.0e-5
+    batch_size: {batch_size}
+    learning_rate: {learning_rate}
     max_length: 128
     warmup_ratio: 0.06
     weight_decay: 0.01
@@ -59,7 +59,6 @@ runs:
 """
 TITLE = "Pair regression against Trainer on STS-B"
 TARGET_POINTS = 2.0
-VALIDATION_ROWS = 1500
 
 
 def main() -> None:
@@ -67,7 +66,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=5749, help="training pairs (default: all 5749)")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument(
+        "--validation-rows", type=int, default=1500, help="validation pairs (default: all 1500)"
+    )
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--quick", action="store_true", help="600 pairs, one epoch, one seed; writes nothing")
     arguments = parser.parse_args()
@@ -80,8 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "experiments").mkdir()
-        settings = {"rows": arguments.rows, "epochs": arguments.epochs, "seeds": arguments.seeds}
-        text = YAML.format(data=Path(data).resolve(), model=model, **settings)
+        text = YAML.format(data=Path(data).resolve(), model=model, **vars(arguments))
         (root / "experiments" / "stsb.yaml").write_text(text)
         rows = measure(root, "stsb")
     print(report(rows, arguments))
@@ -91,8 +94,10 @@ def main() -> None:
 
 
 def command(arguments: argparse.Namespace) -> str:
-    seeds = " ".join(map(str, arguments.seeds))
-    return f"make bench-stsb ARGS='--rows {arguments.rows} --epochs {arguments.epochs} --seeds {seeds}'"
+    """What was run; the settings alone, as RESULTS.md tells them."""
+    given = {name: value for name, value in vars(arguments).items() if name not in ("quick", "seeds")}
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+    return f"make bench-stsb ARGS='{options} --seeds {' '.join(map(str, arguments.seeds))}'"
 
 
 def means(rows: list[dict[str, Any]]) -> tuple[float, float]:
@@ -118,7 +123,8 @@ def report(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
         f"`{command(arguments)}`",
         "",
         f"all-MiniLM-L6, STS-B (ragged, without a header), {arguments.rows} training pairs, {arguments.epochs} epochs, batch "
-        f"32, learning rate 5e-5, fp32; Pearson's correlation on {VALIDATION_ROWS} validation pairs, the best epoch of each; "
+        f"{arguments.batch_size}, learning rate {arguments.learning_rate:g}, fp32; Pearson's correlation on "
+        f"{arguments.validation_rows} validation pairs, the best epoch of each; "
         "both train on the same tokens.",
         "",
         "| seed | bert_assets | Trainer |",

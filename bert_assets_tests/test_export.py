@@ -19,7 +19,8 @@ from bert_assets.stages import export as stage
 from bert_assets.stages.export import export_dataset, export_model
 from bert_assets.stages.lineage import sources_of
 from bert_assets.stages.markdown import code, table
-from bert_assets.stages.model_card import Evaluation, card_metadata, model_card
+from bert_assets.stages.metrics import METRICS
+from bert_assets.stages.model_card import HUB_METRICS, Evaluation, card_metadata, model_card
 from bert_assets.stages.predictions import predict_texts
 from bert_assets.stages.publish import PublishedModel, load_published
 from bert_assets.stages.snapshot import build_snapshot
@@ -178,6 +179,10 @@ def test_the_card_says_what_a_reader_must_know_and_no_place_of_this_machine(worl
     for path in exported.iterdir():
         if path.suffix != ".safetensors":
             assert str(world.root) not in path.read_text()
+
+
+def test_every_metric_has_a_name_on_the_hub():
+    assert set(HUB_METRICS) == {name for names in METRICS.values() for name in names}
 
 
 def test_equal_results_give_equal_folders(world, exported, tmp_path):

@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-stsb bench-profiles bench-checkpoints bench-sweeps clean
+.PHONY: help setup demo test test-e2e torture lint format ui screenshots bench bench-quality bench-stsb bench-profiles bench-checkpoints bench-sweeps bench-statistics bench-seeds clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -77,6 +77,12 @@ bench-checkpoints: .venv/bench ## What a checkpoint costs, and how soon a resume
 
 bench-sweeps: setup ## What a sweep's ladder saves, and what it finds, on the demo dataset
 	$(BIN)/python -m benchmarks.sweeps $(ARGS)
+
+bench-statistics: setup ## The significance tests against simulated truth: the tables of docs/statistics.md
+	$(BIN)/python -m benchmarks.statistics $(ARGS)
+
+bench-seeds: .venv/bench ## Six seeds of a configuration, its twin and a worse one on SST-2; writes docs/examples
+	$(BIN)/python -m benchmarks.seeds $(ARGS)
 
 clean: ## Remove what `make` made, except results (data/store)
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """The whole graph on a real Dagster instance, as a user runs it: `dagster asset materialize` in processes of its own."""
 
+import json
 import os
 import signal
 
@@ -112,6 +113,18 @@ def test_the_leaderboard_lists_what_is_there_and_misses_nothing(project):
         assert table[column].null_count == 0, column
     assert "<script src" not in (folder / "report.html").read_text()
     assert project.store.read_pointer("leaderboards/current.json") is not None
+
+
+def test_the_leaderboard_says_how_configurations_stand_and_how_often_test_was_looked_at(project):
+    event = project.latest("leaderboard")
+    folder = project.store.path(f"leaderboards/{version(event)}")
+    (dataset,) = json.loads((folder / "comparisons.json").read_text()).items()
+    name, found = dataset
+    assert (name, found["reference"], found["split"], found["test_looks"]) == ("small", "one", "test", 1)
+    (model,) = [one for one in found["configurations"] if one["kind"] == "model"]
+    assert (model["runs"], model["verdict"]["verdict"]) == ([RUN], "reference")
+    shown = [record.data for record in event.metadata["verdicts"].value.records]
+    assert shown[0]["configuration"] == "one" and shown[0]["verdict"] == "reference"
 
 
 def test_inference_labels_the_datasets_examples_by_default(project):

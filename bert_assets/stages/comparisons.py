@@ -283,7 +283,8 @@ def _verdict(
         return no_verdict("Neither test nor validation has labels, so nothing can be compared.")
     if comparison is None or one.scores is None or reference.scores is None:
         whose = one if one.scores is None else reference
-        return no_verdict(f"The {split} {headline} of {whose.name} is undefined in at least one of its runs.")
+        where = " in at least one of its runs" if whose.runs else ""
+        return no_verdict(f"The {split} {headline} of {whose.name} is undefined{where}.")
     family = len(adjusted) if one.kind == "model" else 1
     verdict = verdict_of(
         headline,

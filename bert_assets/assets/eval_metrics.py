@@ -4,7 +4,7 @@ import dagster as dg
 
 from bert_assets.assets.checks import check_result, check_specs
 from bert_assets.assets.failures import clear_failures
-from bert_assets.assets.io_managers import SnapshotIOManager, materializations, snapshot_tag
+from bert_assets.assets.io_managers import SnapshotIOManager, materializations
 from bert_assets.assets.metadata import metrics_metadata
 from bert_assets.assets.partitions import Partitions
 from bert_assets.assets.presentation import OWNERS
@@ -50,7 +50,6 @@ def build_eval_metrics(experiments: Experiments, partitions: Partitions) -> dg.A
             data_version=dg.DataVersion(metrics.content_hash),
             metadata=metrics_metadata(metrics),
             check_results=[check_result(verdict) for verdict in verdicts],
-            tags=snapshot_tag(str(metrics.manifest["snapshot"])),
         )
 
     return eval_metrics

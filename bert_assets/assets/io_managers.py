@@ -16,7 +16,7 @@ import dagster as dg
 from bert_assets.assets.failures import clear_failures
 from bert_assets.assets.metadata import published_metadata
 from bert_assets.config.sweeps import SweepConfig
-from bert_assets.errors import UserError
+from bert_assets.errors import StoreError, UserError
 from bert_assets.store.store import Store
 
 if TYPE_CHECKING:
@@ -346,19 +346,21 @@ def materializations(
     return found
 
 
-def snapshot_tag(snapshot: str) -> dict[str, str]:
-    """The tag of metrics on that snapshot, by which `looks_at` finds them; Dagster's values have at most 63 characters."""
-    return {"bert_assets/snapshot": snapshot[:32]}
+def looks_at_test(instance: dg.DagsterInstance, store: Store) -> dict[str, int]:
+    """By snapshot, how many different metrics were materialized on it: each was a look at its test split.
 
-
-def looks_at(instance: dg.DagsterInstance, snapshot: str) -> int:
-    """How many different metrics were materialized on the snapshot: each was a look at its test split.
-
-    From the events' tags alone: the events themselves hold the plots.
+    From the events' data versions, since the events themselves hold the plots. Metrics that the garbage collector
+    removed are no longer known, and not counted.
     """
-    key = dg.AssetKey("eval_metrics")
-    found = instance.get_event_tags_for_asset(key, filter_tags=snapshot_tag(snapshot))
-    return len({tags.get(DATA_VERSION) for tags in found})
+    tags = instance.get_event_tags_for_asset(dg.AssetKey("eval_metrics"))
+    looks: dict[str, int] = {}
+    for version in {found[DATA_VERSION] for found in tags if DATA_VERSION in found}:
+        try:
+            snapshot = store.manifest(f"metrics/{version}")["snapshot"]
+        except StoreError:
+            continue
+        looks[snapshot] = looks.get(snapshot, 0) + 1
+    return looks
 
 
 def data_versions(

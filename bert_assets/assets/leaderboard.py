@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from bert_assets.assets.failures import clear_failures
-from bert_assets.assets.io_managers import SnapshotIOManager, looks_at, materializations
+from bert_assets.assets.io_managers import SnapshotIOManager, looks_at_test, materializations
 from bert_assets.assets.metadata import leaderboard_metadata
 from bert_assets.assets.presentation import OWNERS
 from bert_assets.config.experiments import Experiments
@@ -47,17 +47,14 @@ def build_leaderboard(experiments: Experiments) -> dg.AssetsDefinition:
                 found = known.get(dataset) or snapshots.store.read_pointer(f"datasets/{dataset}/current.json")
                 current[dataset] = None if found is None else str(found["content_hash"])
             champions = {name: read_champion(snapshots.store, name) for name in datasets}
+            looks = looks_at_test(context.instance, snapshots.store)
             standings = publish_standings(
                 snapshots.store,
                 experiments,
                 eval_metrics,
                 current,
                 champions={name: one.configuration for name, one in champions.items() if one is not None},
-                test_looks={
-                    name: looks_at(context.instance, snapshot)
-                    for name, snapshot in current.items()
-                    if snapshot is not None
-                },
+                test_looks={name: looks.get(snapshot or "", 0) for name, snapshot in current.items()},
             )
         inputs = leaderboard_inputs(
             {run: metrics.content_hash for run, metrics in eval_metrics.items()}, current

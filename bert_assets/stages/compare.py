@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from bert_assets.stages.metrics import higher_is_better
 from bert_assets.stages.significance import (
     ALPHA,
@@ -16,6 +18,7 @@ from bert_assets.stages.significance import (
 )
 
 REFERENCE, BETTER, WORSE, SAME = "reference", "better", "worse", "not distinguishable"
+_LARGEST = {"accuracy": 1.0, "macro_f1": 1.0, "mcc": 2.0, "pearson": 2.0}
 _POINTS = frozenset({"accuracy", "macro_f1"})  # shares, whose differences are told in percentage points
 
 
@@ -34,13 +37,12 @@ def verdict_of(
     How many more seeds or rows would tell is asked at the strictest level of that correction, alpha / family.
     """
     difference, level = comparison.difference, alpha / max(1, family)
+    most = _LARGEST.get(metric, np.inf)  # of very few seeds the interval would reach beyond what can be
+    low, high = max(-most, comparison.low), min(most, comparison.high)
     better = (difference > 0) == higher_is_better(metric)
     told = p_adjusted <= alpha and difference != 0
     verdict = (BETTER if better else WORSE) if told else SAME
-    effect = [
-        effect_size(metric, reference + change, reference)
-        for change in (difference, comparison.low, comparison.high)
-    ]
+    effect = [effect_size(metric, reference + change, reference) for change in (difference, low, high)]
     more = None
     if verdict == SAME:
         more = {"seeds": more_seeds(comparison, level), "rows": more_rows(comparison, level)}
@@ -48,8 +50,8 @@ def verdict_of(
     return {
         "verdict": verdict,
         "difference": difference,
-        "low": comparison.low,
-        "high": comparison.high,
+        "low": low,
+        "high": high,
         "p": comparison.p,
         "p_adjusted": p_adjusted,
         "test": comparison.test,

@@ -19,7 +19,8 @@ They are published as `comparisons.json` in the leaderboard's folder, and the le
   `sign_flip_p` and `mcnemar_p`, `more` (`{"seeds", "rows"}` that would tell, or null) and a `sentence`.
 - `versus_baseline` is the same against the first baseline, named as `baseline`, with nothing to correct for; null for
   baselines, and where there is none.
-- `test_looks` counts the metrics that were ever computed on the snapshot: each is a look at test.
+- `test_looks` counts the different metrics that were materialized on the snapshot, as far as they are known: each is a
+  look at test. It is null where there is no test to look at.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def compare_configurations(
     *,
     champion: str | None = None,
     baselines: Sequence[Baseline] = (),
-    test_looks: int | None = None,
+    test_looks: int = 0,
     stale: int = 0,
 ) -> dict[str, Any]:
     """The document of one dataset, from runs of one snapshot; `champion` is the configuration of its champion.
@@ -133,7 +134,7 @@ def compare_configurations(
         "correction": CORRECTION,
         "method": METHOD,
         "configurations": documents,
-        "test_looks": test_looks,
+        "test_looks": None if split != "test" else max(test_looks, len(runs)),
         "notes": notes,
     }
 

@@ -195,7 +195,7 @@ def _compare(
             of_dataset,
             champion=champions.get(dataset),
             baselines=baselines.get(dataset, ()),
-            test_looks=test_looks.get(dataset),
+            test_looks=test_looks.get(dataset, 0),
             stale=stale.get(dataset, 0),
         )
         for dataset, of_dataset in runs.items()

@@ -21,7 +21,11 @@ from bert_assets.store.store import Store
 @click.option("--promote", metavar="RUN", help="Make RUN champion now; later leaderboards may replace it.")
 @click.option("--pin", metavar="RUN", help="Make RUN champion; nothing replaces it until it is unpinned.")
 @click.option("--unpin", is_flag=True, help="Take the pin away and let the rule decide.")
-@click.option("--choose", is_flag=True, help="Let the rule decide now, from the current leaderboard.")
+@click.option(
+    "--choose",
+    is_flag=True,
+    help="Let the rule decide now; a leaderboard that was chosen from already changes nothing.",
+)
 @click.option("--reason", metavar="TEXT", help="Why; --promote and --pin need it, the history keeps it.")
 @click.option("--json", "as_json", is_flag=True, help="Print champion, figures and history as JSON.")
 def command(

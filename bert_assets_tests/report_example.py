@@ -15,6 +15,8 @@ from bert_assets.stages.comparisons import METHOD, no_verdict
 
 NAMES = ("negative", "positive")
 SNAPSHOT = "c3" * 32
+# Markup, an attribute's end, Markdown, an override of the direction, a zero-width space, Hebrew, a null byte.
+HOSTILE = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=x> \"'&`|*_\u202e\u200b\u05d0\x00\n](x)"
 
 
 def evaluated(
@@ -297,3 +299,21 @@ def everything() -> Everything:
         {"reviews": comparison, "similarity": similarity},
         {"reviews": about()},
     )
+
+
+def hostile() -> Everything:
+    """A dataset whose every name and text is HOSTILE."""
+    figures = evaluated(names=(HOSTILE, "b", "c"))
+    rows = [row(HOSTILE, figures, dataset=HOSTILE, model=HOSTILE), row("x", figures, dataset=HOSTILE)]
+    hers = detail(
+        figures,
+        recipe={HOSTILE: HOSTILE, "nested": {"key": [HOSTILE]}},
+        numerics=numerics(device_name=HOSTILE),
+        errors=error_analysis(HOSTILE, (HOSTILE, "b")),
+    )
+    details = {HOSTILE: hers, "x": hers | {"recipe": recipe(), "numerics": numerics()}}
+    told = {"x": verdict("not distinguishable", 0.01, 0.02, 0.4)}
+    document = compared({HOSTILE: [rows[0]], "x": [rows[1]]}, HOSTILE, told, notes=[HOSTILE])
+    data = about(HOSTILE, (HOSTILE, "b"))
+    data["checks"][0]["message"] = HOSTILE
+    return leaderboard.build(rows), details, {HOSTILE: document}, {HOSTILE: data}

@@ -14,6 +14,7 @@ from bert_assets.stages.report.markdown import MOST_BYTES
 from bert_assets.stages.report.page import SECTIONS
 from bert_assets.stages.report.wording import visible_text
 from bert_assets_tests.report_example import (
+    HOSTILE,
     Everything,
     about,
     baseline,
@@ -22,14 +23,12 @@ from bert_assets_tests.report_example import (
     error_analysis,
     evaluated,
     everything,
-    numerics,
+    hostile,
     progress,
     recipe,
     row,
     verdict,
 )
-
-HOSTILE = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=x> \"'&`|*_\u202e\u200b\u05d0\x00\n](x)"
 
 
 def html_of(found: Everything, title: str = "Leaderboard", generated: str | None = "12 March") -> str:
@@ -315,23 +314,6 @@ def test_rows_without_figures_or_details_are_rendered():
 
 
 # --- texts of others -------------------------------------------------------------------------------------------------
-
-
-def hostile() -> Everything:
-    figures = evaluated(names=(HOSTILE, "b", "c"))
-    rows = [row(HOSTILE, figures, dataset=HOSTILE, model=HOSTILE), row("x", figures, dataset=HOSTILE)]
-    hers = detail(
-        figures,
-        recipe={HOSTILE: HOSTILE, "nested": {"key": [HOSTILE]}},
-        numerics=numerics(device_name=HOSTILE),
-        errors=error_analysis(HOSTILE, (HOSTILE, "b")),
-    )
-    details = {HOSTILE: hers, "x": hers | {"recipe": recipe(), "numerics": numerics()}}
-    told = {"x": verdict("not distinguishable", 0.01, 0.02, 0.4)}
-    document = compared({HOSTILE: [rows[0]], "x": [rows[1]]}, HOSTILE, told, notes=[HOSTILE])
-    data = about(HOSTILE, (HOSTILE, "b"))
-    data["checks"][0]["message"] = HOSTILE
-    return leaderboard.build(rows), details, {HOSTILE: document}, {HOSTILE: data}
 
 
 def test_hostile_text_is_shown_as_text_in_html():

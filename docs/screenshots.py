@@ -30,6 +30,9 @@ import yaml
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Locator, Page, ViewportSize, expect, sync_playwright
 
+from bert_assets.stages import report
+from bert_assets_tests import report_example
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 IMAGES = REPOSITORY / "docs" / "images"
 BINARIES = Path(sys.executable).parent
@@ -65,6 +68,7 @@ def main() -> None:
         if wanted != "report":
             photograph_dagster(browser, stack.enter_context(webserver(root, environment)))
         if wanted != "dagster":
+            examine_report(browser)
             photograph_report(browser, current_report(root / "data" / "store" / "leaderboards"))
 
 
@@ -256,7 +260,40 @@ def leaderboard(page: Page, address: str) -> None:
     take(page, "leaderboard")
 
 
-def photograph_report(browser: Browser, report: Path) -> None:
+def examine_report(browser: Browser) -> None:
+    """Reports with everything in them, one of hostile names and texts: nothing runs, is fetched or sticks out."""
+    pages = {"everything": report_example.everything(), "hostile": report_example.hostile()}
+    for name, (table, details, comparisons, datasets) in pages.items():
+        document = report.render_html(
+            table, details, title=name, generated=None, comparisons=comparisons, datasets=datasets
+        )
+        context = browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        events: list[str] = []
+        page.on("request", lambda request, events=events: events.append(request.url))
+        page.on("dialog", lambda dialog, events=events: events.append(dialog.message))
+        page.set_content(document)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        for width in (320, 390, 768, 1024, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            require_fit(page, f"the report of {name}")
+        if events or page.evaluate("document.scripts.length + document.images.length"):
+            raise SystemExit(f"the report of {name} fetched or ran something: {events}")
+        if name == "hostile":
+            visible(page.get_by_text("<script>alert(1)</script><img src=http://evil.example"))
+            visible(page.get_by_text("U+202E"))
+        context.close()
+
+
+def require_fit(page: Page, what: str) -> None:
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    if wide > 0:
+        width = page.evaluate("innerWidth")
+        raise SystemExit(f"{what} is {wide} pixels wider than a window of {width}")
+
+
+def photograph_report(browser: Browser, path: Path) -> None:
     windows: list[tuple[str, ViewportSize, Literal["light", "dark"]]] = [
         ("report", READER, "light"),
         ("report-dark", READER, "dark"),
@@ -267,11 +304,9 @@ def photograph_report(browser: Browser, report: Path) -> None:
         context = browser.new_context(viewport=viewport, color_scheme=scheme, device_scale_factor=1)
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
-        page.goto(report.as_uri())
+        page.goto(path.as_uri())
         visible(page.get_by_text(RUN).first)
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
-            raise SystemExit(f"{report} is {wide} pixels wider than a window of {viewport['width']}")
+        require_fit(page, str(path))
         take(page, name)
         context.close()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.measure import Settings, default_model
 
-STAGES = ("training", "inference", "snapshot", "overhead", "leaderboard")
+STAGES = ("training", "inference", "snapshot", "overhead", "leaderboard", "curves")
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def run(settings: Settings) -> None:
 
     threads = default_threads()
     torch.set_num_threads(threads)
-    rows = Rows(settings, settings.size(3_000, 640))
+    rows = Rows(settings, settings.size(1_600, 384))
     # Some training, so that labels are not decided by rounding.
     model, _ = train_own(settings, Rows(settings, 1_000), "bf16")
     model.eval()

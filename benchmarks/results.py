@@ -1,6 +1,6 @@
 """Where figures go: RESULTS.md, rewritten section by section, and results.json, entry by entry.
 
-One benchmark leaves the others' figures alone in both.
+One benchmark leaves the others' figures alone in both. RESULTS.md begins with an overview of all entries.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 ENTRIES = Path(__file__).with_name("results.json")
 HEAD = "# Results\n\nEach section is written by the command that it names.\n"
+OVERVIEW = "Overview"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +58,41 @@ def write_entries(entries: list[Entry], command: str, path: Path = ENTRIES) -> N
 
 
 def write_section(title: str, body: str, path: Path = RESULTS) -> None:
-    """Replace the section `title`, or append it; the other sections keep every byte."""
+    """Replace the section `title`, or append it, and the overview of the entries beside it; the others keep every byte."""
     text = path.read_text() if path.exists() else HEAD
+    text = _with_section(text, title, body)
+    entries = path.with_name(ENTRIES.name)
+    if entries.exists():
+        text = _with_section(text, OVERVIEW, overview(json.loads(entries.read_text())), first=True)
+    path.write_text(text)
+
+
+def _with_section(text: str, title: str, body: str, *, first: bool = False) -> str:
     section = f"## {title}\n\n{body.strip()}\n"
     pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", flags=re.DOTALL | re.MULTILINE)
     if pattern.search(text):
         text = pattern.sub(lambda _: section + "\n", text)
+    elif first:
+        head, mark, rest = text.partition("\n## ")
+        text = f"{head.rstrip()}\n\n{section}\n{mark.lstrip()}{rest}"
     else:
         text = text.rstrip("\n") + "\n\n" + section
-    path.write_text(text.rstrip("\n") + "\n")
+    return text.rstrip("\n") + "\n"
+
+
+def overview(items: list[dict[str, Any]]) -> str:
+    """All entries with their targets, by the command that measures them again; missed ones are bold."""
+    names = {field.name for field in fields(Entry)}
+    lines = []
+    for command in dict.fromkeys(item["command"] for item in items):
+        found = [
+            Entry(**{k: v for k, v in item.items() if k in names})
+            for item in items
+            if item["command"] == command
+        ]
+        lines += [f"`{command}`", "", *table(found), ""]
+    reached = sum(item["reached"] for item in items)
+    return "\n".join([f"{reached} of {len(items)} targets reached.", "", *lines])
 
 
 def machine() -> str:

@@ -35,7 +35,7 @@ PEERS = {
     "dynamic": ("longest", "random", 2.4, 4.0),
     "group_by_length": ("longest", "group_by_length", 1.4, 2.0),
 }
-HELD_OUT = 10_000
+HELD_OUT = 6_000
 COMMAND = "make bench ARGS='--stage training'"
 
 
@@ -166,7 +166,7 @@ def executed_flops(model: Any, tokens: TokenizedSplit) -> tuple[float, float]:
 
 
 def measure_speed(settings: Settings) -> tuple[list[Entry], list[str]]:
-    rows = Rows(settings, settings.size(4_000, 640))
+    rows = Rows(settings, settings.size(1_280, 384))
     few = Rows(settings, max(BATCH, rows.count // 10))
     rates: dict[str, list[float]] = {}
     contenders = {
@@ -246,7 +246,7 @@ def measure_speed(settings: Settings) -> tuple[list[Entry], list[str]]:
 
 def measure_memory(settings: Settings) -> tuple[list[Entry], list[str]]:
     """Peak memory of whole processes, imports included on both sides."""
-    rows = str(settings.size(2_000, 640))
+    rows = str(settings.size(2_000, 256))
     arguments = ["--data", str(settings.data), "--model", str(settings.model), "--rows", rows]
     peaks = {
         name: measure.run_python("benchmarks.training", name, *arguments).peak for name in ("own", "dynamic")
@@ -261,7 +261,7 @@ def measure_memory(settings: Settings) -> tuple[list[Entry], list[str]]:
 
 def measure_quality(settings: Settings) -> tuple[list[Entry], list[str]]:
     """Accuracy on rows that nobody trains on, mean of three seeds."""
-    rows = Rows(settings, settings.rows or 4_000, HELD_OUT)
+    rows = Rows(settings, settings.rows or 2_560, HELD_OUT)
     truth = rows.labels[rows.count :]
     cpu = torch.device("cpu")
 

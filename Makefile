@@ -66,7 +66,7 @@ bench-quality: .venv/bench ## Accuracy against Hugging Face Trainer; BERT_ASSETS
 bench-stsb: .venv/bench ## Pair regression against Hugging Face Trainer; BERT_ASSETS_BENCH_DATA names the folder with stsb/
 	$(BIN)/python -m benchmarks.stsb $(ARGS)
 
-bench: .venv/bench ## Training and inference against their peers, in turn; ARGS=--help
+bench: .venv/bench ## Every stage against its peers or its limit, in turn; ARGS=--help
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-profiles: .venv/bench ## Where a training step's time goes, by transformers and by this project

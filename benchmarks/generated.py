@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.measure import ROOT
-from bert_assets.assets.io_managers import point_run, snapshot_tag
+from bert_assets.assets.io_managers import DATA_VERSION, point_run
 from bert_assets.assets.metadata import metrics_metadata
 from bert_assets.config.schema import RunConfig
 from bert_assets.stages import evaluation
@@ -168,10 +168,7 @@ def point_and_report(store: Store, instance: dg.DagsterInstance, run: str, score
             asset_key="eval_metrics",
             partition=run,
             metadata=metrics_metadata(metrics),
-            tags={
-                "dagster/data_version": metrics.content_hash,
-                **snapshot_tag(str(metrics.manifest["snapshot"])),
-            },
+            tags={DATA_VERSION: metrics.content_hash},
         )
     )
 

@@ -23,7 +23,7 @@ WORDS = [*THINGS, *GOOD, "the", "and", "seemed", "to", "me", "times"]
 def words_of(tokens, row: int = 0) -> list[str]:
     vocabulary = Tokenizer.from_str(TOKENIZER.decode())
     ids = tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]]
-    return [vocabulary.id_to_token(int(token)) for token in ids]
+    return [str(vocabulary.id_to_token(int(token))) for token in ids]
 
 
 def test_head_tail_and_both_of_a_single_text():

@@ -230,13 +230,13 @@ def test_a_signal_ends_the_step_saves_and_stops(undisturbed, tmp_path, number):
 
 
 def test_a_training_that_had_its_time_saves_and_stops_and_the_next_attempt_goes_on(undisturbed, tmp_path):
-    world = make_world(tmp_path, yaml=YAML + "    timeout: 1s\n")
+    world = make_world(tmp_path, yaml=YAML + "    timeout: 5s\n")
 
     def dawdle(progress: Progress) -> None:
         if progress.event == "train" and progress.step == 5:
-            time.sleep(1)
+            time.sleep(5)
 
-    with pytest.raises(TrainingTimedOut, match="its timeout of 1s after step 5 of 22; the checkpoint"):
+    with pytest.raises(TrainingTimedOut, match="its timeout of 5s after step 5 of 22; the checkpoint"):
         world.train(report=dawdle)
     published = make_world(tmp_path).train()
     assert published.weights_sha256 == undisturbed("plain").weights_sha256

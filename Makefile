@@ -23,7 +23,7 @@ demo: setup ## Train, evaluate and compare the runs of experiments/demo.yaml
 	$(BIN)/bert-assets run --experiment experiments/demo.yaml
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-e2e: setup ## Run the tests against a running webserver and daemon
 	$(BIN)/python -m pytest -n 2 --dist loadfile bert_assets_tests/e2e $(ARGS)

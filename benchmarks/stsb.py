@@ -112,7 +112,8 @@ def entry(rows: list[dict[str, Any]]) -> Entry:
         measured=100 * (ours - theirs),
         better="higher",
         unit="points",
-        detail=f"{ours:.4f} and {theirs:.4f}, means of {len(rows)} seeds",
+        detail=f"{ours:.4f} and {theirs:.4f}, "
+        + (f"means of {len(rows)} seeds" if len(rows) > 1 else "one seed"),
     )
 
 

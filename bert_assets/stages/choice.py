@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from bert_assets.config.schema import DatasetConfig, Split
 from bert_assets.errors import UserError
+from bert_assets.stages.ahead import ahead
 from bert_assets.stages.arrow import pc
 from bert_assets.stages.equal_rows import EqualRows
 from bert_assets.stages.invalid_rows import Problem, Problems, by_words
@@ -110,7 +111,7 @@ def choose_rows(dataset: DatasetConfig, source: SourceRows, scan: Scan, labels: 
         equal=EqualRows(list(splits), sum(scan.rows.values())),
     )
     problems = Problems()
-    for batch in batches():
+    for batch in ahead(batches()):
         problems.add(batch.origin, batch.problems)
         kept = batch.problems == Problem.NONE
         for split, chosen in splits.items():

@@ -23,6 +23,8 @@ DIGEST_BYTES = 16
 ROWS_OF_A_PART = 2**18
 # Each is an open file.
 MOST_PARTS = 256
+# Written to a part at a time: a batch has some hundred rows for each.
+WRITE_BYTES = 2**16
 MOST_EXAMPLES = 5
 
 ROW = np.dtype([("text", "u1", DIGEST_BYTES), ("label", "u1", LABEL_BYTES), ("split", "u1"), ("row", "<u4")])
@@ -50,7 +52,7 @@ class EqualRows:
     def __init__(self, splits: Sequence[str], most_rows: int) -> None:
         self._splits = list(splits)
         parts = min(MOST_PARTS, max(1, math.ceil(most_rows / ROWS_OF_A_PART)))
-        self._parts = [scratch_file() for _ in range(parts)]
+        self._parts = [scratch_file(WRITE_BYTES) for _ in range(parts)]
         self._counts = dict.fromkeys(splits, 0)
         self._numbers: dict[str, _Numbers] = {}
 
@@ -83,7 +85,8 @@ class EqualRows:
         self._numbers = {split: _Numbers(rows) for split, rows in self._counts.items()}
         leaked: dict[str, list[int]] = {split: [] for split in found.leaked}
         for part in self._parts:
-            part.seek(0)
+            with clear_scratch_errors():
+                part.seek(0)
             rows = np.frombuffer(part.read(), ROW)
             part.close()
             if len(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,12 @@ from bert_assets.stages.summary import SplitSummary, named_rows, number_edges
 
 # A row group is written when it has so many rows.
 GROUP_ROWS = 2**17
+# Texts and ids hardly repeat: dictionaries and least and greatest values of them cost time and serve nobody.
+PARQUET: Mapping[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["label"],
+    "write_statistics": ["label"],
+}
 
 
 class Part(NamedTuple):
@@ -181,30 +188,45 @@ class _Examples:
 
 def write_splits(kept: KeptRows, folder: Path) -> None:
     """A Parquet file for each split, row groups as the rows come."""
-    waiting: dict[str, list[pa.RecordBatch]] = {split: [] for split in kept.labels}
     with ExitStack() as stack:
-        writers: dict[str, pq.ParquetWriter] = {}
-        for split, batch in ahead(kept.with_ids()):
+        writers: dict[str, _SplitWriter] = {}
+        for split, batch in kept.with_ids():
             if split not in writers:
-                file = folder / f"{split}.parquet"
-                writers[split] = stack.enter_context(pq.ParquetWriter(file, batch.schema, **PARQUET))
-            waiting[split].append(batch)
-            if sum(part.num_rows for part in waiting[split]) >= GROUP_ROWS:
-                write_group(writers[split], waiting[split])
-        for split, batches in waiting.items():
-            if batches:
-                write_group(writers[split], batches)
+                writers[split] = stack.enter_context(_SplitWriter(folder / f"{split}.parquet", batch.schema))
+            writers[split].put(batch)
+        for writer in writers.values():
+            writer.put_group()
 
 
-# Texts and ids hardly repeat: dictionaries and least and greatest values of them cost time and serve nobody.
-PARQUET: Mapping[str, Any] = {
-    "compression": "zstd",
-    "use_dictionary": ["label"],
-    "write_statistics": ["label"],
-}
+class _SplitWriter:
+    """Writes a split's file, a row group in a thread of its own while the rows of the next one come."""
 
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = pq.ParquetWriter(path, schema, **PARQUET)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
+        self._waiting: list[pa.RecordBatch] = []
+        self._written: Future[None] | None = None
 
-def write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:
-    """Write the batches as one row group, and forget them."""
-    writer.write_table(pa.Table.from_batches(batches))
-    batches.clear()
+    def __enter__(self) -> _SplitWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self._written is not None and kind is None:
+                self._written.result()
+        finally:
+            self._thread.shutdown()
+            self._file.close()
+
+    def put(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        if sum(part.num_rows for part in self._waiting) >= GROUP_ROWS:
+            self.put_group()
+
+    def put_group(self) -> None:
+        """What has been put and not written yet becomes a row group; waits for the one before it."""
+        if self._written is not None:
+            self._written.result()
+        if self._waiting:
+            self._written = self._thread.submit(self._file.write_table, pa.Table.from_batches(self._waiting))
+            self._waiting = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,11 @@ import pyarrow as pa
 from bert_assets.config.schema import DatasetConfig
 from bert_assets.stages.ahead import ahead
 from bert_assets.stages.columns import as_slices, as_strings
+from bert_assets.stages.digests import Digester
 from bert_assets.stages.equal_rows import DIGEST_BYTES
 from bert_assets.stages.invalid_rows import text_problems
 from bert_assets.stages.labels import LabelScan
-from bert_assets.stages.row_ids import fixed_binary, text_digests
+from bert_assets.stages.row_ids import fixed_binary, row_content
 from bert_assets.stages.source_rows import SourceRows
 from bert_assets.stages.spool import Spool
 
@@ -40,32 +42,44 @@ def scan_source(dataset: DatasetConfig, source: SourceRows, batch_rows: int) -> 
     where = f"{source.name}, column {source.columns.label!r}"
     labels = LabelScan(task=dataset.task, given_names=source.class_names, where=where)
     scan = Scan(rows={}, texts={}, marks={}, labels=labels)
-    for split in source.parts:
-        scan.rows[split], texts, marks = 0, Spool(), Spool()
-        scan.texts[split], scan.marks[split] = texts, marks
-        for table in ahead(source.batches(split, batch_rows)):
-            columns = [
-                in_one_piece(as_strings(table.column(name), name, f"{source.name}, {split}"))
-                for name in source.columns.texts
-            ]
-            name = source.columns.label
-            label = table.column(name) if name in table.column_names else None
-            coded = labels.add(split, label, table.num_rows)
-            digests = text_digests(columns)[:, :DIGEST_BYTES]
-            slices = [
-                in_one_piece(as_slices(table.column(name), name, f"{source.name}, {split}"))
-                for name in source.columns.slices
-            ]
-            names = (*TEXT_COLUMNS[: len(columns)], *source.columns.slices)
-            texts.put(pa.record_batch([*columns, *slices], names))
-            marks.put(
-                pa.record_batch(
-                    [fixed_binary(digests), pa.array(text_problems(columns)), coded],
-                    ["digest", "problem", "label"],
-                )
-            )
-            scan.rows[split] += table.num_rows
+    with Digester() as digester:
+        for split in source.parts:
+            scan.rows[split], texts, marks = 0, Spool(), Spool()
+            scan.texts[split], scan.marks[split] = texts, marks
+            for batch in ahead(_hashed(source, split, batch_rows, digester)):
+                table, columns = batch.table, batch.texts
+                name = source.columns.label
+                label = table.column(name) if name in table.column_names else None
+                coded = labels.add(split, label, table.num_rows)
+                slices = [
+                    in_one_piece(as_slices(table.column(name), name, f"{source.name}, {split}"))
+                    for name in source.columns.slices
+                ]
+                names = (*TEXT_COLUMNS[: len(columns)], *source.columns.slices)
+                texts.put(pa.record_batch([*columns, *slices], names))
+                problems = pa.array(text_problems(columns))
+                # Last: the digests are made meanwhile.
+                digests = fixed_binary(batch.digests()[:, :DIGEST_BYTES])
+                marks.put(pa.record_batch([digests, problems, coded], ["digest", "problem", "label"]))
+                scan.rows[split] += table.num_rows
     return scan
+
+
+class _Batch(NamedTuple):
+    """Rows of the source, their texts as arrays of strings, and what gives the digests of these."""
+
+    table: pa.Table
+    texts: list[pa.Array]
+    digests: Callable[[], np.ndarray]
+
+
+def _hashed(source: SourceRows, split: str, batch_rows: int, digester: Digester) -> Iterator[_Batch]:
+    for table in source.batches(split, batch_rows):
+        texts = [
+            in_one_piece(as_strings(table.column(name), name, f"{source.name}, {split}"))
+            for name in source.columns.texts
+        ]
+        yield _Batch(table, texts, digester.submit(row_content(texts)))
 
 
 def in_one_piece(column: Any) -> pa.Array:

@@ -43,10 +43,10 @@ class Spool:
                 yield reader.read_next_batch()
 
 
-def scratch_file() -> IO[bytes]:
-    """A file without a name on the disk that is for large temporary files."""
+def scratch_file(buffered: int = -1) -> IO[bytes]:
+    """A file without a name on the disk that is for large temporary files; `buffered` bytes are written at a time."""
     with clear_scratch_errors():
-        return tempfile.TemporaryFile(dir=scratch_folder())
+        return tempfile.TemporaryFile(buffering=buffered, dir=scratch_folder())
 
 
 def scratch_folder() -> str:

@@ -29,7 +29,7 @@ WORKER = Path(__file__).with_name("digest_worker.py")
 # Starting a process takes as long as hashing some ten thousand texts.
 ROWS_IN_PROCESS = 2**17
 # Arrays that may be under way at a time, and the bytes that each may have; memory is taken by what is used of them.
-SLOTS = 6
+SLOTS = 5
 SLOT_BYTES = 2**24
 
 
@@ -93,7 +93,8 @@ class _Worker:
                 [sys.executable, "-I", "-S", str(WORKER), str(file.fileno())],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[file.fileno()],
             )  # fmt: skip
-        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # The last one that was left is taken first, so that no more memory is used than is needed.
+        self._free: queue.LifoQueue[int] = queue.LifoQueue()
         for slot in range(SLOTS):
             self._free.put(slot)
 

@@ -187,46 +187,44 @@ class _Examples:
 
 
 def write_splits(kept: KeptRows, folder: Path) -> None:
-    """A Parquet file for each split, row groups as the rows come."""
-    with ExitStack() as stack:
-        writers: dict[str, _SplitWriter] = {}
+    """A Parquet file for each split, row groups as the rows come; one is written while the rows of the next ones come."""
+    with ExitStack() as files, _GroupThread() as thread:
+        writers: dict[str, pq.ParquetWriter] = {}
+        waiting: dict[str, list[pa.RecordBatch]] = {}
         for split, batch in kept.with_ids():
             if split not in writers:
-                writers[split] = stack.enter_context(_SplitWriter(folder / f"{split}.parquet", batch.schema))
-            writers[split].put(batch)
-        for writer in writers.values():
-            writer.put_group()
+                file = folder / f"{split}.parquet"
+                writers[split] = files.enter_context(pq.ParquetWriter(file, batch.schema, **PARQUET))
+                waiting[split] = []
+            waiting[split].append(batch)
+            if sum(part.num_rows for part in waiting[split]) >= GROUP_ROWS:
+                thread.write(writers[split], waiting[split])
+                waiting[split] = []
+        for split, batches in waiting.items():
+            if batches:
+                thread.write(writers[split], batches)
 
 
-class _SplitWriter:
-    """Writes a split's file, a row group in a thread of its own while the rows of the next one come."""
+class _GroupThread:
+    """Writes row groups in a thread, one at a time."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file = pq.ParquetWriter(path, schema, **PARQUET)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
-        self._waiting: list[pa.RecordBatch] = []
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._written: Future[None] | None = None
 
-    def __enter__(self) -> _SplitWriter:
+    def __enter__(self) -> _GroupThread:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if self._written is not None and kind is None:
-                self._written.result()
-        finally:
-            self._thread.shutdown()
-            self._file.close()
+        self._thread.shutdown()
+        if kind is None:
+            self._wait()
 
-    def put(self, batch: pa.RecordBatch) -> None:
-        self._waiting.append(batch)
-        if sum(part.num_rows for part in self._waiting) >= GROUP_ROWS:
-            self.put_group()
+    def write(self, writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:
+        """Have the batches written as one row group, once the group before it is; what that raised is raised here."""
+        self._wait()
+        self._written = self._thread.submit(writer.write_table, pa.Table.from_batches(batches))
 
-    def put_group(self) -> None:
-        """What has been put and not written yet becomes a row group; waits for the one before it."""
+    def _wait(self) -> None:
         if self._written is not None:
             self._written.result()
-        if self._waiting:
-            self._written = self._thread.submit(self._file.write_table, pa.Table.from_batches(self._waiting))
-            self._waiting = []

@@ -227,3 +227,48 @@ def test_help_names_every_command(tmp_path):
     assert code == 0
     for command in ("run", "runs", "predict", "evaluate"):
         assert f"  {command} " in output
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "error"),
+    [
+        ("pass", 0, ""),
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('no')", 1, "no\n"),
+        ("raise ValueError('unforeseen')", 1, "ValueError: unforeseen\n"),
+    ],
+)
+def test_the_process_ends_as_any_other_does(ending, code, error):
+    """Exit codes, output through a pipe, threads and exit functions, although the interpreter is not taken apart."""
+    script = f"""
+import atexit, sys, threading, time
+import bert_assets.cli.main as module
+def main():
+    atexit.register(print, "exit function")
+    threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
+    {ending}
+module.main = main
+module.command_line()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == code
+    assert ended.stdout == "thread\nexit function\n"
+    assert ended.stderr.endswith(error)
+    assert "Traceback" not in ended.stderr or "ValueError" in error
+
+
+def test_nobody_reading_the_output_is_an_error_like_anywhere():
+    script = "import bert_assets.cli.main as module; module.main = lambda: print('x'); module.command_line()"
+    process = subprocess.Popen(
+        ["sh", "-c", '"$0" -c "$1"; echo $? >&2', sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read().split()[-1] == "120"
+    process.wait()

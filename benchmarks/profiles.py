@@ -34,7 +34,13 @@ EXPLAINED = (
 )
 # What is told of one step: the groups of operators that together are most of it.
 GROUPS = {
-    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
+    "matrix products": (
+        "aten::mm",
+        "aten::addmm",
+        "aten::bmm",
+        "aten::baddbmm",
+        "mkldnn::_linear_pointwise",
+    ),
     "attention (fused or not, without its products)": ("aten::_softmax", "aten::_softmax_backward_data"),
     "drawing dropout": ("aten::bernoulli_", "aten::ge"),
     "copies and fills": ("aten::copy_", "aten::fill_", "aten::clone", "aten::cat"),
